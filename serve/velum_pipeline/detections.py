@@ -1,0 +1,192 @@
+"""One value of arrays that flows through everything: detectors make it, regions, masks and metadata read it.
+
+Rows are objects. Coordinates are pixels of the picture as displayed (after EXIF orientation), x to the right and y
+down, with the origin at the outer corner of the upper left pixel: a box (0, 0, w, h) covers a w x h picture. Boxes may
+reach over the picture's edge until ``clipped``. The row number after the last selection is the detection's id in
+metadata and in the instance mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.options import ObjectClass
+
+Floats: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One object's segment: a bool array (h, w) whose upper left pixel lies at (x, y) of the displayed picture."""
+
+    x: int
+    y: int
+    bits: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.bits.ndim != 2 or self.bits.dtype != np.bool_:
+            raise ValueError(f"a mask is a 2-D bool array, got {self.bits.dtype} {self.bits.shape}")
+
+    def shifted(self, dx: int, dy: int) -> Mask:
+        """The same segment, moved by whole pixels."""
+        return Mask(self.x + dx, self.y + dy, self.bits)
+
+
+Masks: TypeAlias = "tuple[Mask | None, ...] | None"
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N detected objects.
+
+    boxes: float32 (N, 4), x1 y1 x2 y2. scores: float32 (N,), 0..1. classes: object array (N,) of ObjectClass (an object
+    array, so that ``classes == ObjectClass.FACE`` selects rows and no table of numbers stands beside the enum).
+    corners: float32 (N, 4, 2), clockwise from the object's own top left, NaN rows where unknown, or None when no row
+    has them. masks: one Mask or None per row, or None for no masks.
+
+    Raises ValueError when the shapes disagree or a box or score is not finite.
+    """
+
+    boxes: Floats
+    scores: Floats
+    classes: NDArray[Any]
+    corners: Floats | None = None
+    masks: Masks = None
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        scores = np.asarray(self.scores, np.float32).reshape(-1)
+        classes = as_classes(self.classes)
+        if not len(boxes) == len(scores) == len(classes):
+            raise ValueError(f"{len(boxes)} boxes, {len(scores)} scores, {len(classes)} classes")
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("boxes and scores must be finite")
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "classes", classes)
+        if self.corners is not None:
+            corners = np.asarray(self.corners, np.float32)
+            if corners.shape != (len(boxes), 4, 2):
+                raise ValueError(f"corners must be ({len(boxes)}, 4, 2), got {corners.shape}")
+            object.__setattr__(self, "corners", corners)
+        if self.masks is not None and len(self.masks) != len(boxes):
+            raise ValueError(f"{len(boxes)} boxes, {len(self.masks)} masks")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No objects."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, object))
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Detections]) -> Detections:
+        """The rows of all parts, in their order."""
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return cls.empty()
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.classes for part in parts]),
+            _joined_corners(parts),
+            _joined_masks(parts),
+        )
+
+    def select(self, index: NDArray[Any] | Sequence[int] | slice) -> Detections:
+        """The rows that an index array, a bool array (N,) or a slice names, in its order."""
+        rows = np.arange(len(self))[index if isinstance(index, slice) else _as_index(index)]
+        return Detections(
+            self.boxes[rows],
+            self.scores[rows],
+            self.classes[rows],
+            None if self.corners is None else self.corners[rows],
+            None if self.masks is None else tuple(self.masks[row] for row in rows),
+        )
+
+    def of_class(self, object_class: ObjectClass) -> Detections:
+        """The rows of one class."""
+        return self.select(self.classes == object_class)
+
+    def shifted(self, dx: float, dy: float) -> Detections:
+        """All coordinates moved by (dx, dy) pixels; masks move by the nearest whole pixel."""
+        step = np.array([dx, dy], np.float32)
+        return Detections(
+            self.boxes + np.tile(step, 2),
+            self.scores,
+            self.classes,
+            None if self.corners is None else self.corners + step,
+            None if self.masks is None else tuple(m and m.shifted(round(dx), round(dy)) for m in self.masks),
+        )
+
+    def scaled(self, sx: float, sy: float) -> Detections:
+        """All coordinates multiplied by (sx, sy), about the picture's origin.
+
+        Masks are resampled to the nearest pixel.
+        """
+        factor = np.array([sx, sy], np.float32)
+        return Detections(
+            self.boxes * np.tile(factor, 2),
+            self.scores,
+            self.classes,
+            None if self.corners is None else self.corners * factor,
+            None if self.masks is None else tuple(m and _scaled_mask(m, sx, sy) for m in self.masks),
+        )
+
+    def clipped(self, width: float, height: float) -> Detections:
+        """Boxes cut to a width x height picture.
+
+        Rows that lie outside it altogether are dropped. Corners and masks stay as they are.
+        """
+        boxes = np.clip(self.boxes, 0, np.array([width, height, width, height], np.float32))
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return Detections(boxes, self.scores, self.classes, self.corners, self.masks).select(inside)
+
+    def above(self, thresholds: Mapping[ObjectClass, float]) -> Detections:
+        """The rows whose class has a threshold and whose score reaches it."""
+        limits = np.array([thresholds.get(name, np.inf) for name in self.classes], np.float32)
+        return self.select(self.scores >= limits)
+
+
+def as_classes(values: Iterable[Any]) -> NDArray[Any]:
+    """An object array of ObjectClass from any iterable of classes or their names.
+
+    Raises ValueError for a name that is none.
+    """
+    values = list(values)
+    classes = np.empty(len(values), object)
+    classes[:] = [ObjectClass(value) for value in values]
+    return classes
+
+
+def _as_index(index: NDArray[Any] | Sequence[int]) -> NDArray[Any]:
+    array = np.asarray(index)
+    return array if array.size or array.dtype == np.bool_ else array.astype(np.intp)
+
+
+def _joined_corners(parts: Sequence[Detections]) -> Floats | None:
+    if all(part.corners is None for part in parts):
+        return None
+    unknown = [np.full((len(part), 4, 2), np.nan, np.float32) for part in parts]
+    return np.concatenate([u if p.corners is None else p.corners for p, u in zip(parts, unknown, strict=True)])
+
+
+def _joined_masks(parts: Sequence[Detections]) -> Masks:
+    if all(part.masks is None for part in parts):
+        return None
+    return tuple(mask for part in parts for mask in (part.masks or (None,) * len(part)))
+
+
+def _scaled_mask(mask: Mask, sx: float, sy: float) -> Mask:
+    x1, y1 = round(mask.x * sx), round(mask.y * sy)
+    height, width = mask.bits.shape
+    x2, y2 = max(x1 + 1, round((mask.x + width) * sx)), max(y1 + 1, round((mask.y + height) * sy))
+    columns = np.minimum(((np.arange(x2 - x1) + 0.5) / sx).astype(np.intp), width - 1)
+    rows = np.minimum(((np.arange(y2 - y1) + 0.5) / sy).astype(np.intp), height - 1)
+    return Mask(x1, y1, mask.bits[np.ix_(rows, columns)])
