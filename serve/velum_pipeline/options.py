@@ -31,6 +31,36 @@ MAX_GRADIENT = 2.0
 """A box grown by twice its size is five times as wide; beyond that "gradient" means the whole picture."""
 
 
+def _require_number(name: str, value: float, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise OptionError(name, f"must be a finite number, got {value!r}")
+    if not low <= value <= high:
+        raise OptionError(
+            name, f"must be {f'{low:g}..{high:g}' if math.isfinite(high) else f'at least {low:g}'}, got {value!r}"
+        )
+
+
+def _require_int(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise OptionError(name, f"must be a whole number, got {value!r}")
+    if not low <= value <= high:
+        raise OptionError(name, f"must be {low}..{high}, got {value}")
+
+
+def _require_kernel(object_class: ObjectClass, kernel: float) -> None:
+    if object_class.relative_kernel:
+        return
+    if kernel != int(kernel) or int(kernel) % 2 == 0:
+        raise OptionError(f"kernel-size-{object_class}", f"must be an odd number of pixels, got {kernel:g}")
+
+
+def _require_member(name: str, enum: type[E], value: str) -> E:
+    try:
+        return enum(value)
+    except ValueError:
+        raise OptionError(name, f"{value!r} is not one of {', '.join(enum)}") from None
+
+
 class Method(StrEnum):
     """What happens inside a region."""
 
@@ -232,33 +262,3 @@ class Options:
     def thresholds(self) -> Mapping[ObjectClass, float]:
         """The score threshold of each requested class."""
         return {object_class: value.threshold for object_class, value in self.classes.items()}
-
-
-def _require_number(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise OptionError(name, f"must be a finite number, got {value!r}")
-    if not low <= value <= high:
-        raise OptionError(
-            name, f"must be {f'{low:g}..{high:g}' if math.isfinite(high) else f'at least {low:g}'}, got {value!r}"
-        )
-
-
-def _require_int(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise OptionError(name, f"must be a whole number, got {value!r}")
-    if not low <= value <= high:
-        raise OptionError(name, f"must be {low}..{high}, got {value}")
-
-
-def _require_kernel(object_class: ObjectClass, kernel: float) -> None:
-    if object_class.relative_kernel:
-        return
-    if kernel != int(kernel) or int(kernel) % 2 == 0:
-        raise OptionError(f"kernel-size-{object_class}", f"must be an odd number of pixels, got {kernel:g}")
-
-
-def _require_member(name: str, enum: type[E], value: str) -> E:
-    try:
-        return enum(value)
-    except ValueError:
-        raise OptionError(name, f"{value!r} is not one of {', '.join(enum)}") from None
