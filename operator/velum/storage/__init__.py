@@ -1,0 +1,1 @@
+"""Blobs: uploads and results, in folders or object stores."""

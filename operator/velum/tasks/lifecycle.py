@@ -1,0 +1,222 @@
+"""The life of a task as one pure function: (task, facts, now) → decision.
+
+The controller gathers facts, calls `decide`, performs the decision's one status write (compare-and-swap), and only
+then starts its actions. Nothing here remembers anything: after a crash between any two steps the same function,
+given what can be seen then, finds the way on.
+
+```
+            suspend ┌───────────┐ resume
+        ┌──────────►│ Suspended │────────┐
+        │           └───────────┘        ▼
+   ┌─────────┐ Start(n+1) ┌─────────┐ manifest n ┌───────────┐ export ┌──────────┐
+   │ Pending │───────────►│ Running │───────────►│ published │───────►│ Complete │
+   └─────────┘◄───────────└─────────┘            └───────────┘        └──────────┘
+        ▲   retry, interrupted  │ input is bad, limit or deadline reached   ┌────────┐
+        └───────────────────────┴──────────────────────────────────────────►│ Failed │
+                                                                            └────────┘
+```
+"""
+
+from datetime import datetime, timedelta
+
+from velum.api import conditions as known
+from velum.api.reasons import Reason
+from velum.api.status import Phase, TaskStatus
+from velum.api.task import AnonymizationTask
+from velum.tasks.afterwards import afterwards, complete, expiry, fail
+from velum.tasks.decision import (
+    Action,
+    AddFinalizer,
+    Cancel,
+    Decision,
+    Export,
+    Facts,
+    Note,
+    Release,
+    RemoveFiles,
+    Start,
+)
+from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded
+from velum.tasks.transitions import end, observed, say, with_condition
+
+RETRY_BASE = timedelta(seconds=2)
+"""Wait after the first failed attempt; doubled after each further one."""
+
+RETRY_CAP = timedelta(minutes=5)
+"""Longest wait between attempts: a model that was fixed is noticed within this."""
+
+UNAVAILABLE_RETRY = timedelta(seconds=2)
+"""Wait after Ray Serve took no work: starting replicas is usual, and the task is not at fault."""
+
+
+def decide(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
+    """Return what to do next for this task. Pure: same arguments, same decision."""
+    if task.deleting:
+        return _deletion(task, facts)
+    if not task.has_finalizer:
+        return Decision(task.status, (AddFinalizer(),))
+    if task.purges_files:
+        return _purge(task, facts, now)
+    if task.status.finished:
+        return afterwards(task, facts, now)
+    if task.status.result is not None:
+        return _export(task, facts, now)
+    return _work(task, facts, now)
+
+
+def _deletion(task: AnonymizationTask, facts: Facts) -> Decision:
+    if not task.has_finalizer:
+        return Decision(task.status)
+    if facts.running is not None:
+        return Decision(task.status, (Cancel(),))
+    if not facts.files_removed and not task.keeps_files:
+        return Decision(task.status, (RemoveFiles(),))
+    return Decision(task.status, (Release(),))
+
+
+def _purge(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
+    status = task.status
+    if facts.running is not None:
+        return Decision(status, (Cancel(),))
+    if status.phase is Phase.DELETED:
+        return expiry(task, status, now)
+    if not facts.files_removed:
+        return Decision(status, (RemoveFiles(),))
+    if not status.finished:
+        status = end(task, status, known.FAILED, Reason.FILES_REMOVED, "cancelled: its files were removed", now)
+    status = status.model_copy(update={"phase": Phase.DELETED, "result": None})
+    return Decision(status, notes=(Note("Normal", Reason.FILES_REMOVED, "input and result files were removed"),))
+
+
+def _work(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
+    """Return the decision for a task that has no result yet."""
+    status = observed(task, task.status)
+    if facts.running is not None and facts.running != status.attempt:
+        return Decision(status, (Cancel(),))  # a newer controller has taken over: our attempt is stale
+    ended = _deadline(task, facts, status, now)
+    if ended is not None:
+        return ended
+    if task.spec.suspend:
+        return _suspend(task, facts, status, now)
+    if status.phase is Phase.SUSPENDED:
+        status = _resume(task, status, now)
+    if facts.outcome is not None and facts.outcome_attempt == status.attempt and status.phase is Phase.RUNNING:
+        return _outcome(task, facts.outcome, status, now)
+    if facts.running is not None:
+        return Decision(status, wake=_deadline_at(task, status))
+    if facts.manifest is not None and facts.manifest.uid == task.metadata.uid:
+        return _publish(task, facts.manifest, status, now)
+    return _start(task, facts, status, now)
+
+
+def _deadline(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datetime) -> Decision | None:
+    due = _deadline_at(task, status)
+    if due is None or now < due:
+        return None
+    message = f"ran for longer than activeDeadlineSeconds={task.spec.active_deadline_seconds}"
+    return fail(task, status, Reason.DEADLINE_EXCEEDED, message, now, cancel=facts.running is not None)
+
+
+def _deadline_at(task: AnonymizationTask, status: TaskStatus) -> datetime | None:
+    seconds = task.spec.active_deadline_seconds
+    if seconds is None or status.started_at is None or task.spec.suspend:
+        return None
+    return status.started_at + timedelta(seconds=seconds)
+
+
+def _suspend(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datetime) -> Decision:
+    actions: tuple[Action, ...] = (Cancel(),) if facts.running is not None else ()
+    if status.phase is Phase.SUSPENDED:
+        return Decision(status, actions)
+    text = "spec.suspend is true"
+    status = say(status, Phase.SUSPENDED, Reason.SUSPENDED, text)
+    status = status.model_copy(
+        update={
+            "conditions": with_condition(task, status, known.SUSPENDED, "True", Reason.SUSPENDED, text, now),
+            # As for Jobs: time in suspension does not count against the deadline.
+            "started_at": None,
+            "retry_at": None,
+        }
+    )
+    return Decision(status, actions, (Note("Normal", Reason.SUSPENDED, text),))
+
+
+def _resume(task: AnonymizationTask, status: TaskStatus, now: datetime) -> TaskStatus:
+    conditions = with_condition(task, status, known.SUSPENDED, "False", Reason.RESUMED, "spec.suspend is false", now)
+    return say(status, Phase.PENDING, Reason.QUEUED, "resumed").model_copy(update={"conditions": conditions})
+
+
+def _outcome(task: AnonymizationTask, outcome: Outcome, status: TaskStatus, now: datetime) -> Decision:
+    match outcome:
+        case Succeeded(manifest):
+            return _publish(task, manifest, status, now)
+        case NotStarted(message):
+            retry = now + UNAVAILABLE_RETRY
+            status = say(status, Phase.PENDING, Reason.RAY_UNAVAILABLE, message)
+            return Decision(status.model_copy(update={"retry_at": retry}), wake=retry)
+        case Failed() if outcome.permanent:
+            return fail(task, status, outcome.reason, outcome.message, now)
+        case Failed(reason, message):
+            return _retry(task, reason, message, status, now)
+
+
+def _retry(task: AnonymizationTask, reason: Reason, message: str, status: TaskStatus, now: datetime) -> Decision:
+    failures = status.failures + 1
+    status = status.model_copy(update={"failures": failures})
+    if failures > task.spec.backoff_limit:
+        text = f"{failures} attempts failed (backoffLimit {task.spec.backoff_limit}); the last: {reason}: {message}"
+        return fail(task, status, Reason.BACKOFF_LIMIT_EXCEEDED, text, now)
+    retry = now + min(RETRY_BASE * 2 ** (failures - 1), RETRY_CAP)
+    status = say(status, Phase.PENDING, Reason.RETRYING, f"attempt {status.attempt} failed: {reason}: {message}")
+    note = Note("Warning", reason, message)
+    return Decision(status.model_copy(update={"retry_at": retry}), notes=(note,), wake=retry)
+
+
+def _start(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datetime) -> Decision:
+    """Return the decision for a task of which nothing runs and nothing was made."""
+    notes: tuple[Note, ...] = ()
+    if status.phase is Phase.RUNNING:
+        text = f"attempt {status.attempt} was interrupted"
+        status = say(status, Phase.PENDING, Reason.INTERRUPTED, text)
+        notes = (Note("Normal", Reason.INTERRUPTED, text),)
+    if facts.model == "lacks-class":
+        return fail(task, status, Reason.CLASS_NOT_SERVED, facts.model_message, now)
+    if facts.model == "missing":
+        status = say(status, Phase.PENDING, Reason.MODEL_NOT_FOUND, facts.model_message)
+        return Decision(status, notes=notes)
+    if status.retry_at is not None and now < status.retry_at:
+        return Decision(status, notes=notes, wake=status.retry_at)
+    if not facts.slot:
+        return Decision(status, notes=notes)
+    attempt = status.attempt + 1
+    status = say(status, Phase.RUNNING, Reason.STARTED, f"attempt {attempt} runs").model_copy(
+        update={"attempt": attempt, "started_at": status.started_at or now, "retry_at": None}
+    )
+    return Decision(status, (Start(attempt),), notes, _deadline_at(task, status))
+
+
+def _publish(task: AnonymizationTask, manifest: Manifest, status: TaskStatus, now: datetime) -> Decision:
+    status = status.model_copy(
+        update={"result": manifest.result, "media_type": manifest.media_type, "progress_percent": 100}
+    )
+    if task.spec.destination is None:
+        return complete(task, status, now)
+    status = say(status, Phase.RUNNING, Reason.EXPORTING, f"copying to {task.spec.destination.prefix}")
+    return Decision(status, (Export(),))
+
+
+def _export(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
+    """Return the decision for a published result that is not complete: its copy is missing."""
+    status = task.status
+    if facts.exported:
+        return complete(task, status, now)
+    if facts.export_error:
+        retry = now + min(RETRY_BASE * 2 ** min(status.failures, 10), RETRY_CAP)
+        failures = status.failures + 1
+        status = status.model_copy(update={"failures": failures, "retry_at": retry})
+        if failures > task.spec.backoff_limit:
+            return fail(task, status, Reason.BACKOFF_LIMIT_EXCEEDED, facts.export_error, now)
+        return Decision(status, notes=(Note("Warning", Reason.STORAGE_UNAVAILABLE, facts.export_error),), wake=retry)
+    if status.retry_at is not None and now < status.retry_at:
+        return Decision(status, wake=status.retry_at)
+    return Decision(status, (Export(),))

@@ -1,0 +1,53 @@
+"""The few ways a task's status changes, each a function from one status to the next."""
+
+from datetime import datetime
+from typing import Literal
+
+from velum.api import conditions as known
+from velum.api.conditions import Condition, condition, set_condition
+from velum.api.reasons import Reason
+from velum.api.status import Phase, TaskStatus
+from velum.api.task import AnonymizationTask
+
+
+def observed(task: AnonymizationTask, status: TaskStatus) -> TaskStatus:
+    """Return the status as of the task's present generation."""
+    return status.model_copy(update={"observed_generation": task.metadata.generation})
+
+
+def say(status: TaskStatus, phase: Phase, reason: Reason, message: str) -> TaskStatus:
+    """Return the status with this phase, and why."""
+    return status.model_copy(update={"phase": phase, "reason": str(reason), "message": message[:2048]})
+
+
+def with_condition(
+    task: AnonymizationTask,
+    status: TaskStatus,
+    kind: str,
+    value: Literal["True", "False"],
+    reason: Reason,
+    message: str,
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Return the conditions with this one set, for the task's present generation."""
+    generation = task.metadata.generation
+    return set_condition(status.conditions, kind, value, reason, message, generation=generation, now=now)
+
+
+def end(
+    task: AnonymizationTask, status: TaskStatus, kind: str, reason: Reason, message: str, now: datetime
+) -> TaskStatus:
+    """Return the status of a task that ended now, well or badly as `kind` says (`Complete` or `Failed`)."""
+    phase = Phase.COMPLETE if kind == known.COMPLETE else Phase.FAILED
+    conditions = with_condition(task, status, kind, "True", reason, message, now)
+    if condition(conditions, known.SUSPENDED) is not None:
+        ended = status.model_copy(update={"conditions": conditions})
+        conditions = with_condition(task, ended, known.SUSPENDED, "False", Reason.RESUMED, "the task has ended", now)
+    return say(status, phase, reason, message).model_copy(
+        update={
+            "conditions": conditions,
+            "finished_at": now,
+            "retry_at": None,
+            "observed_generation": task.metadata.generation,
+        }
+    )
