@@ -1,6 +1,6 @@
 // The control plane that the cluster tests and `hack/controlplane up` run: built from
-// source, because no registry of ours serves Kubernetes binaries. No Go code of ours.
-module velum.dev/hack/controlplane
+// source, because none of the usual registries is assumed to be reachable. No Go code of ours.
+module velum.dev/hack/gotools/kubernetes
 
 go 1.26.0
 
