@@ -41,7 +41,7 @@ class Source(Frozen):
         None,
         max_length=2048,
         pattern=r"^https?://",
-        description="An http(s) URL. Private, loopback and link-local addresses are refused unless allowed in settings.",
+        description="An http(s) URL. Private, loopback and link-local addresses are refused by default.",
     )
 
     @model_validator(mode="after")
