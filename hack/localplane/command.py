@@ -1,4 +1,4 @@
-"""The command line of `hack/controlplane`: messages on stderr, results on stdout, an exit status per kind of failure."""
+"""The command line of `hack/controlplane`: messages on stderr, results on stdout, one exit status per kind of end."""
 
 import argparse
 import os

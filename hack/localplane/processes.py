@@ -2,7 +2,8 @@
 
 A pid alone is not an identity: it is reused. The kernel's start time of the process (field 22 of /proc/PID/stat, clock
 ticks since boot) is recorded beside it, and every signal is preceded by that comparison. A zombie counts as gone: in a
-container whose first process does not reap orphans, it would otherwise "live" for ever.
+container whose first process does not reap orphans, it would otherwise "live" for ever. But only once its last thread
+is gone: the first thread of a killed Go program is a zombie while others still hold its port and its files.
 """
 
 import os
@@ -72,6 +73,7 @@ def _start_ticks(pid: int, *, zombies: bool = False) -> int | None:
         return None
     # The second field is the program's name in parentheses and may hold anything, so count from the last one.
     state, *rest = stat.rpartition(")")[2].split()
-    if state in "ZX" and not zombies:
+    threads, started = int(rest[16]), int(rest[18])  # fields 20 and 22 of proc(5); `rest` starts at field 4
+    if state in "ZX" and threads <= 1 and not zombies:
         return None
-    return int(rest[18])  # field 22 of proc(5); `rest` starts at field 4
+    return started
