@@ -1,0 +1,160 @@
+"""One box per object out of what several windows and several detectors saw, class by class.
+
+Three steps, all deterministic whatever order the candidates come in:
+
+1. **Stitch.** Two fragments that were cut on facing sides (one on its right, one on its left), that touch or overlap
+   there and run side by side, are one object: their union replaces them. An object larger than a window's overlap is
+   whole in no window, and either fragment alone would leave the rest of it visible.
+2. **Prefer the whole.** Boxes that no border cut go first, then by score. A fragment may have the higher score; were it
+   to win, the part of the object behind the border would be dropped with the whole box.
+3. **Suppress.** A box that overlaps a kept one by the class's IoU is the same object; so is a fragment that a kept box
+   covers by COVERED. The kept box takes the best score of what it stands for.
+
+In a panorama, distances are taken around the cylinder (``period``): a box at the left edge and one past the right edge
+are compared where they are closest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.detect.candidates import Candidates
+from velum_pipeline.detections import Floats
+from velum_pipeline.options import ObjectClass
+
+SAME_OBJECT: Mapping[ObjectClass, float] = {
+    ObjectClass.FACE: 0.35,
+    ObjectClass.LICENSE_PLATE: 0.35,
+    ObjectClass.PERSON: 0.55,
+    ObjectClass.VEHICLE: 0.55,
+}
+"""IoU from which two boxes are one object.
+
+Faces and plates hardly ever overlap, while two detectors' boxes of one small face may share half of it; persons and
+vehicles do stand in front of each other.
+"""
+COVERED = 0.75
+"""The share of a fragment inside a kept box from which it tells nothing new. At most a quarter of a fragment, which the
+neighbouring window sees again, is at stake."""
+SIDE_BY_SIDE = 0.6
+"""IoU of two fragments' extents along the border that cut them; a detector's jitter on both ends stays above it."""
+TOUCHING = 8.0
+"""Pixels by which two fragments may miss each other at a border without overlap: one stride of the finest networks."""
+
+LEFT, TOP, RIGHT, BOTTOM = range(4)
+
+
+def merge(candidates: Candidates, same_object: float, period: float | None = None) -> Candidates:
+    """The objects among the candidates (one class, picture pixels), best first. See above for the steps."""
+    stitched = candidates.ordered()
+    for first, second in ((RIGHT, LEFT), (BOTTOM, TOP)):
+        stitched = _stitch(stitched, first, second, period)
+    return _suppress(stitched, same_object, period).ordered()
+
+
+def opened(candidates: Candidates, width: float) -> Candidates:
+    """Boxes of a cylinder of this circumference (pixels), laid into the flat picture.
+
+    A box over the seam becomes two, one at each edge: a rectangle of the picture cannot go around.
+    """
+    turns = np.floor(candidates.boxes[:, 0] / width)
+    placed = _around(candidates, -turns * width)
+    over = placed.boxes[:, 2] > width
+    rest = _around(placed.select(over), np.full(int(over.sum()), -width))
+    return Candidates.concatenate([placed, rest])
+
+
+def _around(candidates: Candidates, shift: NDArray[np.floating]) -> Candidates:
+    step = np.asarray(shift, np.float32)
+    boxes, corners = candidates.boxes.copy(), candidates.corners.copy()
+    boxes[:, [0, 2]] += step[:, None]
+    corners[:, :, 0] += step[:, None]
+    return Candidates(boxes, candidates.scores, corners, candidates.cut)
+
+
+def _nearest(boxes: Floats, reference: Floats, period: float | None) -> Floats:
+    """The boxes, each moved by whole turns to where it is closest to the reference box."""
+    if period is None:
+        return boxes
+    distance = (reference[0] + reference[2] - boxes[:, 0] - boxes[:, 2]) / 2
+    moved = boxes.copy()
+    moved[:, [0, 2]] += (np.round(distance / period) * period)[:, None]
+    return moved
+
+
+def _stitch(candidates: Candidates, first: int, second: int, period: float | None) -> Candidates:
+    """Replace pairs cut on side ``first`` and on the facing side ``second`` by their union, until there are none."""
+    while (pair := _facing_pair(candidates, first, second, period)) is not None:
+        one, other, box = pair
+        union = Candidates.of(
+            np.array(
+                [[*np.minimum(candidates.boxes[one, :2], box[:2]), *np.maximum(candidates.boxes[one, 2:], box[2:])]]
+            ),
+            candidates.scores[[one, other]].max(keepdims=True),
+            cut=_union_cut(candidates, one, other, first, second),
+        )
+        rest = np.delete(np.arange(len(candidates)), [one, other])
+        candidates = Candidates.concatenate([union, candidates.select(rest)]).ordered()
+    return candidates
+
+
+def _facing_pair(
+    candidates: Candidates, first: int, second: int, period: float | None
+) -> tuple[int, int, Floats] | None:
+    others = np.flatnonzero(candidates.cut[:, second])
+    for one in np.flatnonzero(candidates.cut[:, first]) if len(others) else ():
+        rivals = others[others != one]
+        boxes = _nearest(candidates.boxes[rivals], candidates.boxes[one], period)
+        fits = _continue(candidates.boxes[one], boxes, across=second % 2)
+        if fits.size and fits.max() >= SIDE_BY_SIDE:
+            best = int(fits.argmax())
+            return int(one), int(rivals[best]), boxes[best]
+    return None
+
+
+def _continue(box: Floats, others: Floats, across: int) -> NDArray[np.floating]:
+    """How well each other box continues this one over a border: 1-D IoU along the border, 0 where they do not meet.
+
+    ``across`` is the axis that crosses the border: 0 for left and right, 1 for top and bottom.
+    """
+    low, high, along = across, across + 2, 1 - across
+    meets = (others[:, low] <= box[high] + TOUCHING) & (others[:, low] > box[low]) & (others[:, high] > box[high])
+    shared = np.minimum(others[:, along + 2], box[along + 2]) - np.maximum(others[:, along], box[along])
+    joint = np.maximum(others[:, along + 2], box[along + 2]) - np.minimum(others[:, along], box[along])
+    return np.where(meets, np.maximum(shared, 0) / np.maximum(joint, 1e-6), 0.0)
+
+
+def _union_cut(candidates: Candidates, one: int, other: int, first: int, second: int) -> NDArray[np.bool_]:
+    cut = candidates.cut[[one, other]].any(axis=0)
+    cut[first], cut[second] = candidates.cut[other, first], candidates.cut[one, second]
+    return cut.reshape(1, 4)
+
+
+def _suppress(candidates: Candidates, same_object: float, period: float | None) -> Candidates:
+    fragment = candidates.cut.any(axis=1)
+    rows = np.lexsort((np.arange(len(candidates)), fragment))
+    kept: list[int] = []
+    scores = candidates.scores.copy()
+    while rows.size:
+        best, rows = int(rows[0]), rows[1:]
+        iou, covered = _overlaps(
+            candidates.boxes[best], _nearest(candidates.boxes[rows], candidates.boxes[best], period)
+        )
+        same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
+        scores[best] = max([scores[best], *scores[rows[same]]])
+        kept.append(best)
+        rows = rows[~same]
+    chosen = candidates.select(np.array(kept, np.intp))
+    return Candidates(chosen.boxes, scores[kept], chosen.corners, chosen.cut)
+
+
+def _overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """IoU of each other box with this one, and the share of each other box that lies inside it."""
+    low, high = np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1, dtype=np.float64)
+    area = float(np.prod(box[2:] - box[:2], dtype=np.float64))
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1, dtype=np.float64)
+    return shared / np.maximum(areas + area - shared, 1e-9), shared / np.maximum(areas, 1e-9)

@@ -1,0 +1,130 @@
+"""What a pack's manifest says about one detector: plain frozen data, checked when it is read.
+
+The names here are the keys of ``pack.toml`` (docs/models.md has an example). Nothing here opens a file or a network.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from velum_pipeline.detect.decoders import DECODERS
+from velum_pipeline.options import ObjectClass
+
+Side = Annotated[int, Field(ge=16, le=8192)]
+Triple = tuple[float, float, float]
+
+
+class Frozen(BaseModel):
+    """Immutable, and an unknown key is an error: a typo in a threshold must not become a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Split(Frozen):
+    """Look at each view through several windows side by side along its longer side.
+
+    For networks of one small input size, whose objects shrink below what they can see in a large picture. Only views
+    whose longer side exceeds ``above`` pixels are split; ``overlap`` is a fraction of the window. ``whole`` keeps the
+    undivided view beside the windows.
+    """
+
+    windows: Annotated[int, Field(ge=2, le=16)]
+    above: Annotated[int, Field(ge=1)]
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    whole: bool = False
+
+
+class PixelSpec(Frozen):
+    """How pixels become numbers: ``(pixel - mean) / std`` in ``colour`` order, pixels 0..255, ``fill`` where padded."""
+
+    colour: Literal["bgr", "rgb"]
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    fill: Annotated[int, Field(ge=0, le=255)] = 0
+    split: Split | None = None
+
+    @field_validator("std")
+    @classmethod
+    def _divisible(cls, std: Triple) -> Triple:
+        if min(std) <= 0:
+            raise ValueError("every value must be greater than 0")
+        return std
+
+
+class FixedInput(PixelSpec):
+    """One size for every picture: ``letterbox`` keeps the shape and pads both sides, ``stretch`` does not keep it.
+
+    ``resized`` says that the graph was exported with another size and has to be freed of it.
+    """
+
+    kind: Literal["fixed"]
+    width: Side
+    height: Side
+    fit: Literal["letterbox", "stretch"]
+    resized: bool = False
+
+
+class DynamicInput(PixelSpec):
+    """A size that follows the picture, each side a multiple of ``multiple``.
+
+    The longer side is brought down to ``max_side`` if it is longer, and up to ``min_side`` if it is shorter, but by no
+    more than ``max_upscale``. ``pad`` fills up to the multiple on the right and below, ``stretch`` resizes to it.
+    """
+
+    kind: Literal["dynamic"]
+    multiple: Annotated[int, Field(ge=1, le=256)] = 32
+    max_side: Side
+    min_side: Annotated[int, Field(ge=0, le=8192)] = 0
+    max_upscale: Annotated[float, Field(ge=1, le=8)] = 1.0
+    fit: Literal["pad", "stretch"] = "pad"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_side > self.max_side:
+            raise ValueError("min_side must not exceed max_side")
+        return self
+
+
+InputSpec = Annotated[FixedInput | DynamicInput, Field(discriminator="kind")]
+
+
+class ClassSpec(Frozen):
+    """``threshold``: the native score that counts as the contract's default threshold (see calibration)."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class ComponentSpec(Frozen):
+    """One detector: a weights file of the pack, how to feed it, how to read it, and what it finds.
+
+    ``batch`` says that the graph may be given several pictures at once after its batch dimension is made free.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    file: str
+    licence: str
+    decoder: str
+    input: InputSpec
+    classes: Annotated[dict[ObjectClass, ClassSpec], Field(min_length=1)]
+    batch: bool = False
+
+    @field_validator("decoder")
+    @classmethod
+    def _known(cls, decoder: str) -> str:
+        if decoder not in DECODERS:
+            raise ValueError(f"unknown decoder {decoder!r}; one of {', '.join(sorted(DECODERS))}")
+        return decoder
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the graph must take other sizes than the one it was exported with."""
+        return isinstance(self.input, DynamicInput) or self.input.resized
+
+    @model_validator(mode="after")
+    def _findable(self) -> Self:
+        strange = set(self.classes) - DECODERS[self.decoder].finds
+        if strange:
+            raise ValueError(f"decoder {self.decoder} does not find {', '.join(sorted(strange))}")
+        return self

@@ -1,0 +1,156 @@
+"""Which packs there are, where their weights lie, and from their names to a Detector.
+
+Manifests: those shipped with the project, then ``pack.toml`` in every given folder and in its direct subfolders. A
+folder's pack replaces a shipped one of the same name, an earlier folder's a later one's: what was put there on purpose
+wins.
+
+Weights of a pack are looked for beside its manifest, then for every folder in FOLDER/<pack>/ and FOLDER/, then in
+CACHE/<pack>/, where ``fetch`` puts them, and CACHE/. The first file of that name counts. If it is not the described
+one, that is an error: skipping it would hide a broken mirror or worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from velum_pipeline.detect.component import Component, open_session
+from velum_pipeline.detect.detector import Detector
+from velum_pipeline.detect.errors import ClassNotFound
+from velum_pipeline.detect.session import Runtime, Session
+from velum_pipeline.options import ObjectClass
+from velum_pipeline.packs.errors import ManifestInvalid, PackError, PackNotFound, WeightsMissing
+from velum_pipeline.packs.manifest import MANIFEST, PackManifest, WeightsFile, read_manifest
+from velum_pipeline.packs.weights import WeightsReader
+
+SHIPPED = "shipped with velum"
+CPU = Runtime()
+
+
+@dataclass(frozen=True)
+class PackStatus:
+    """A known pack, where its manifest is from, and what keeps it from running (empty: it is ready)."""
+
+    manifest: PackManifest
+    origin: str
+    problems: tuple[PackError, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether all weights are there and verified."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class _Entry:
+    manifest: PackManifest
+    folder: Path | None
+
+
+class PackRegistry:
+    """The packs of one process. Reads all manifests when made; weights only when asked to."""
+
+    def __init__(self, folders: Sequence[Path] = (), cache: Path | None = None) -> None:
+        """``folders`` hold packs of the user, ``cache`` is where ``fetch`` puts weights.
+
+        Raises ManifestInvalid for any manifest that cannot be used, and for a folder that does not exist.
+        """
+        self._folders = tuple(Path(folder) for folder in folders)
+        self._cache = cache
+        self._reader = WeightsReader()
+        self._packs = {manifest.name: _Entry(manifest, None) for manifest in _shipped()}
+        for folder in reversed(self._folders):
+            for path in reversed(list(_manifests(folder))):
+                manifest = read_manifest(path)
+                self._packs[manifest.name] = _Entry(manifest, path.parent)
+
+    def available(self) -> list[PackStatus]:
+        """Every known pack by name, with what it lacks. Hashes weights that it has not seen yet."""
+        return [self._status(self._packs[name]) for name in sorted(self._packs)]
+
+    def get(self, name: str) -> PackManifest:
+        """The manifest of a pack. Raises PackNotFound."""
+        return self._entry(name).manifest
+
+    def classes(self, names: Iterable[str]) -> frozenset[ObjectClass]:
+        """What the packs find together. Raises PackNotFound."""
+        return frozenset().union(*(self.get(name).classes for name in names))
+
+    def require(self, names: Sequence[str], classes: Iterable[ObjectClass]) -> None:
+        """Raise ClassNotFound, naming the packs that would help, unless the packs find all these classes."""
+        missing = set(classes) - self.classes(names)
+        if missing:
+            raise ClassNotFound(missing, names, self._remedy(missing, names))
+
+    def locate(self, name: str, file: WeightsFile) -> Path:
+        """Where a file of a pack lies (unverified). Raises PackNotFound or WeightsMissing."""
+        searched = list(dict.fromkeys(self._places(self._entry(name))))
+        for folder in searched:
+            if (folder / file.name).is_file():
+                return folder / file.name
+        raise WeightsMissing(name, file.name, searched)
+
+    def load(self, names: Sequence[str], runtime: Runtime = CPU) -> Detector:
+        """One detector of all components of all packs, weights verified and sessions open.
+
+        Components that read the same weights share a session. Raises PackNotFound, WeightsMissing, WeightsCorrupt or
+        ModelInvalid.
+        """
+        names = list(dict.fromkeys(names))
+        sessions: dict[tuple[str, bool, bool], Session] = {}
+        components = []
+        for name in names:
+            manifest = self.get(name)
+            for spec in manifest.components:
+                file = manifest.file(spec.file)
+                key = (file.sha256, spec.batch, spec.resizes)
+                if key not in sessions:
+                    sessions[key] = open_session(spec, self._reader.read(self.locate(name, file), file), runtime)
+                components.append(Component(spec, sessions[key], runtime))
+        return Detector(components, names)
+
+    def _entry(self, name: str) -> _Entry:
+        if name not in self._packs:
+            raise PackNotFound(name, self._packs)
+        return self._packs[name]
+
+    def _status(self, entry: _Entry) -> PackStatus:
+        problems = []
+        for file in entry.manifest.files:
+            try:
+                self._reader.verify(self.locate(entry.manifest.name, file), file)
+            except PackError as error:
+                problems.append(error)
+        return PackStatus(entry.manifest, SHIPPED if entry.folder is None else str(entry.folder), tuple(problems))
+
+    def _places(self, entry: _Entry) -> Iterator[Path]:
+        if entry.folder is not None:
+            yield entry.folder
+        for folder in (*self._folders, *([self._cache] if self._cache else [])):
+            yield folder / entry.manifest.name
+            yield folder
+
+    def _remedy(self, missing: set[ObjectClass], names: Sequence[str]) -> str:
+        helpful = [name for name in sorted(self._packs) if self._packs[name].manifest.classes & missing]
+        if not helpful:
+            return f"no known pack finds {', '.join(sorted(missing))}; put one in a folder of packs (docs/models.md)"
+        found = [name for name in helpful if self._status(self._packs[name]).ready]
+        fetch = f"`velum models fetch {helpful[0]}` and then " if not found else ""
+        return f"{fetch}add the pack: `--model {','.join([*names, (found or helpful)[0]])}`"
+
+
+def _shipped() -> Iterator[PackManifest]:
+    for folder in sorted(resources.files("velum_pipeline.packs").iterdir(), key=lambda entry: entry.name):
+        manifest = folder / MANIFEST
+        if folder.is_dir() and manifest.is_file():
+            yield read_manifest(manifest)
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise ManifestInvalid(
+            str(folder), "not a folder; packs are looked for in FOLDER/pack.toml and FOLDER/*/pack.toml"
+        )
+    yield from (path for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))] if path.is_file())
