@@ -1,0 +1,50 @@
+# Everything a developer or a user types. `make help` prints this file's ## lines.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: ## Run Velum on this machine, on port 7000 (ARGS="..." are flags of `velum up`)
+	@hack/bootstrap run
+	@exec $(BIN)/velum up $(ARGS)
+
+.PHONY: test
+test: setup-dev ## Run all tests, those on a real API server and a real Ray too (ARGS="..." go to pytest)
+	@hack/controlplane assets >/dev/null
+	@$(BIN)/velum models fetch centerface
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: setup-dev ## Lint, format, types, layers, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@hack/generate --check
+
+.PHONY: format
+format: setup-dev ## Format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: generate
+generate: setup-dev ## Write the generated files: CRDs, OpenAPI
+	@hack/generate
+
+.PHONY: bench
+bench: setup-dev ## Measure: pictures and tasks
+	@hack/bench images
+	@hack/bench tasks
+
+.PHONY: setup-dev
+setup-dev:
+	@hack/bootstrap dev
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches of this folder
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
