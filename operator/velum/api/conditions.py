@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ FAILED = "Failed"
 SUSPENDED = "Suspended"
 READY = "Ready"
 
+MESSAGE_MAX = 32768
+"""Longest message of a condition, as in metav1.Condition."""
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
@@ -25,9 +28,19 @@ class Condition(Frozen):
     type: str = Field(max_length=316, description="What is observed, in CamelCase.")
     status: ConditionStatus = Field(description="Whether it holds.")
     reason: str = Field(min_length=1, max_length=1024, description="Why, as one CamelCase word.")
-    message: str = Field("", max_length=32768, description="Why, for people.")
+    message: str = Field("", max_length=MESSAGE_MAX, description="Why, for people.")
     last_transition_time: Time = Field(description="When the status last changed.")
-    observed_generation: int | None = Field(None, description="The generation of the spec this was observed for.")
+    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec this was observed for.")
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+"""At most one condition of each type."""
 
 
 def condition(conditions: Sequence[Condition], kind: str) -> Condition | None:
@@ -58,7 +71,7 @@ def set_condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message,
+        message=message[:MESSAGE_MAX],
         last_transition_time=since,
         observed_generation=generation,
     )

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from velum.api import conditions as known
-from velum.api.conditions import Condition, holds
+from velum.api.conditions import Conditions, holds
 from velum.api.meta import Frozen, Time
 
 
@@ -54,7 +54,9 @@ class TaskResult(Frozen):
     binary_mask: ResultFile | None = Field(None, description="0 background, 255 anonymized.")
     instance_mask: ResultFile | None = Field(None, description="Instance numbers and class bits.")
     metadata: ResultFile | None = Field(None, description="Detections as JSON.")
-    detections: dict[str, int] = Field(default_factory=dict, description="Number of detections per class.")
+    detections: dict[str, int] = Field(
+        default_factory=dict, max_length=16, description="Number of detections per class."
+    )
 
     def files(self) -> dict[str, ResultFile]:
         """Return the files that exist, by their role."""
@@ -71,7 +73,7 @@ class TaskStatus(Frozen):
     """What the controller has observed."""
 
     phase: Phase = Field(Phase.PENDING, description="One word for people; derived from the conditions.")
-    conditions: tuple[Condition, ...] = Field((), description="The truth: Complete, Failed, Suspended.")
+    conditions: Conditions = Field((), description="The truth: Complete, Failed, Suspended.")
     observed_generation: int | None = Field(None, description="The generation of the spec last acted on.")
     media_type: str | None = Field(None, max_length=127, description="Type of the source, by its bytes.")
     progress_percent: int = Field(0, ge=0, le=100, description="How much of the work is done.")

@@ -4,60 +4,118 @@ Every default, bound and description here goes into the CRD (`velum.api.crd`) an
 Fractions are integers in percent, because floats in Kubernetes resources do not survive round trips.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from velum.api import rules
 from velum.api.meta import API_VERSION, FINALIZER, KEEP_FILES, PURGE_FILES, Frozen, ObjectMeta
+from velum.api.rules import Rule
 from velum.api.status import TaskStatus
 
-KEY_PATTERN = r"^[^/\x00-\x1f][^\x00-\x1f]*$"
-"""An object key: relative, no control characters. Dot-dot segments are refused by CEL and by storage."""
+KEY_PATTERN = r"^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+"""An object key: relative, no control characters. What its segments may be is said by `SEGMENTS`."""
+
+URL_PATTERN = r"^https?://[^/?#\x00-\x20\x7f][^\x00-\x20\x7f]*$"
+"""An http(s) URL with a host; spaces and control characters must be percent-encoded (RFC 3986, 2)."""
+
+FILENAME_PATTERN = r"^[^/\x00-\x1f\x7f]+$"
+"""One segment, no control characters: result keys and the Content-Disposition header are made from it."""
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
+PANO_WIDTHS = (4096, 5400, 5640, 7060, 7680, 8000, 8192, 11000)
+"""Widths of equirectangular panoramas that the contract names."""
+
+TASKS_FOLDER = "tasks/"
+"""Everything below belongs to some task and goes with it."""
+
 Percent = Annotated[int, Field(ge=0, le=100)]
+
+SEGMENTS = Rule("!self.matches('(^|/)([.]{1,2}(/|$)|/)')", "must not have segments that are empty, '.' or '..'")
+OUTSIDE_TASKS = Rule("!self.startsWith('tasks/')", "must not be inside tasks/, which Velum keeps for itself")
+ODD = Rule("self % 2 == 1", "must be odd")
+ONE_SOURCE = Rule("has(self.object) != has(self.url)", "exactly one of object and url must be set")
+SOME_CLASS = Rule(
+    "has(self.face) || has(self.licensePlate) || has(self.person) || has(self.vehicle)",
+    "at least one of face, licensePlate, person, vehicle must be set",
+)
+GRADIENT = Rule(
+    "self.gradientStartPercent >= self.gradientStopPercent",
+    "gradientStartPercent must not be smaller than gradientStopPercent",
+)
+PANO = Rule("(self.mode == 'pano') == has(self.panoWidth)", "panoWidth belongs to mode pano, and only there")
+
+
+def _segments(value: str) -> str:
+    SEGMENTS.require(re.search("(^|/)([.]{1,2}(/|$)|/)", value) is None)
+    return value
+
+
+def _outside_tasks(value: str) -> str:
+    OUTSIDE_TASKS.require(not value.startswith(TASKS_FOLDER))
+    return value
 
 
 def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("must be odd")
+    ODD.require(value % 2 == 1)
     return value
+
+
+def _pano_width(value: int) -> int:
+    if value not in PANO_WIDTHS:
+        raise ValueError(f"must be one of {', '.join(map(str, PANO_WIDTHS))}")
+    return value
+
+
+Kernel = Annotated[int, Field(ge=1, le=2047, json_schema_extra=rules.schema(ODD)), AfterValidator(_odd)]
+
+SourceKey = Annotated[
+    str,
+    Field(min_length=1, max_length=1024, pattern=KEY_PATTERN, json_schema_extra=rules.schema(SEGMENTS)),
+    AfterValidator(_segments),
+]
+
+Prefix = Annotated[
+    str,
+    Field(min_length=1, max_length=900, pattern=KEY_PATTERN, json_schema_extra=rules.schema(SEGMENTS, OUTSIDE_TASKS)),
+    AfterValidator(_segments),
+    AfterValidator(_outside_tasks),
+]
+
+PanoWidth = Annotated[int, Field(json_schema_extra={"enum": [*PANO_WIDTHS]}), AfterValidator(_pano_width)]
 
 
 class ObjectSource(Frozen):
     """An object in the input store."""
 
-    key: str = Field(
-        min_length=1, max_length=1024, pattern=KEY_PATTERN, description="Key of the object in the input store."
-    )
+    key: SourceKey = Field(description="Key of the object in the input store.")
 
 
 class Source(Frozen):
     """Where the picture or video comes from: exactly one of `object` and `url`."""
 
+    model_config = ConfigDict(json_schema_extra=rules.schema(ONE_SOURCE))
+
     object: ObjectSource | None = Field(None, description="An object in the input store. It is read, never changed.")
     url: str | None = Field(
         None,
         max_length=2048,
-        pattern=r"^https?://",
+        pattern=URL_PATTERN,
         description="An http(s) URL. Private, loopback and link-local addresses are refused by default.",
     )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.object is None) == (self.url is None):
-            raise ValueError("exactly one of object and url must be set")
+        ONE_SOURCE.require((self.object is None) != (self.url is None))
         return self
 
 
 class Destination(Frozen):
     """Where results are copied to, besides the task's own folder. Never removed with the task."""
 
-    prefix: str = Field(
-        min_length=1,
-        max_length=900,
-        pattern=KEY_PATTERN,
+    prefix: Prefix = Field(
         description="Results go to <prefix><stem>.<ext>, <prefix><stem>.metadata.json and so on, in the output store.",
     )
 
@@ -65,14 +123,21 @@ class Destination(Frozen):
 class BoxedClass(Frozen):
     """How faces or licence plates are anonymized."""
 
+    model_config = ConfigDict(json_schema_extra=rules.schema(GRADIENT))
+
     threshold_percent: Percent = Field(50, description="Score from which a detection counts.")
     kernel_percent: int = Field(35, ge=0, le=1000, description="Kernel size relative to the object's box.")
     gradient_start_percent: int = Field(
-        30, ge=0, le=1000, description="The box grown by this much is where the effect begins."
+        30, ge=0, le=200, description="The box grown by this much is where the effect begins."
     )
     gradient_stop_percent: int = Field(
-        0, ge=0, le=1000, description="The box grown by this much is where the effect is at full strength."
+        0, ge=0, le=200, description="The box grown by this much is where the effect is at full strength."
     )
+
+    @model_validator(mode="after")
+    def _gradient_falls(self) -> Self:
+        GRADIENT.require(self.gradient_start_percent >= self.gradient_stop_percent)
+        return self
 
 
 class PlateClass(BoxedClass):
@@ -85,21 +150,19 @@ class ShapedClass(Frozen):
     """How persons or vehicles are anonymized."""
 
     threshold_percent: Percent = Field(40, description="Score from which a detection counts.")
-    kernel_pixels: Annotated[int, AfterValidator(_odd)] = Field(
-        61, ge=1, le=2047, json_schema_extra={"x-odd": True}, description="Kernel size in pixels; odd."
-    )
+    kernel_pixels: Kernel = Field(61, description="Kernel size in pixels; odd.")
 
 
 class PersonClass(ShapedClass):
     """How persons are anonymized."""
 
-    kernel_pixels: Annotated[int, AfterValidator(_odd)] = Field(
-        91, ge=1, le=2047, json_schema_extra={"x-odd": True}, description="Kernel size in pixels; odd."
-    )
+    kernel_pixels: Kernel = Field(91, description="Kernel size in pixels; odd.")
 
 
 class Classes(Frozen):
     """The classes of objects to find. A class that is absent is left alone; at least one must be present."""
+
+    model_config = ConfigDict(json_schema_extra=rules.schema(SOME_CLASS))
 
     face: BoxedClass | None = Field(None, description="Faces.")
     license_plate: PlateClass | None = Field(None, description="Licence plates.")
@@ -108,8 +171,7 @@ class Classes(Frozen):
 
     @model_validator(mode="after")
     def _at_least_one(self) -> Self:
-        if not self.names():
-            raise ValueError("at least one of face, licensePlate, person, vehicle must be set")
+        SOME_CLASS.require(bool(self.names()))
         return self
 
     def names(self) -> tuple[str, ...]:
@@ -135,20 +197,21 @@ class Ignore(Frozen):
 class Tiling(Frozen):
     """How the picture is cut for detection."""
 
+    model_config = ConfigDict(json_schema_extra=rules.schema(PANO))
+
     mode: Literal["whole", "auto", "grid", "pano"] = Field(
         "whole",
         description="whole picture; auto by its size; a grid; an equirectangular panorama whose seam is joined.",
     )
-    pano_width: int | None = Field(None, ge=1024, le=65536, description="Width of the panorama, for mode pano.")
+    pano_width: PanoWidth | None = Field(None, description="Width of the panorama, for mode pano.")
     columns: int = Field(1, ge=1, le=32, description="Tiles across, for mode grid.")
     rows: int = Field(1, ge=1, le=32, description="Tiles down, for mode grid.")
     overlap_x: int = Field(0, ge=0, le=4096, description="Overlap of neighbouring tiles in pixels, across.")
     overlap_y: int = Field(0, ge=0, le=4096, description="Overlap of neighbouring tiles in pixels, down.")
 
     @model_validator(mode="after")
-    def _pano_needs_width(self) -> Self:
-        if self.mode == "pano" and self.pano_width is None:
-            raise ValueError("panoWidth is required for mode pano")
+    def _pano_has_width(self) -> Self:
+        PANO.require((self.mode == "pano") == (self.pano_width is not None))
         return self
 
 
@@ -161,7 +224,7 @@ class SecretReference(Frozen):
 class Webhook(Frozen):
     """Called once when the task has ended."""
 
-    url: str = Field(max_length=2048, pattern=r"^https?://", description="Receives the task as JSON by POST.")
+    url: str = Field(max_length=2048, pattern=URL_PATTERN, description="Receives the task as JSON by POST.")
     header_secret_ref: SecretReference | None = Field(
         None, description="Secret with keys `name` and `value`: a header added to the call."
     )
@@ -172,7 +235,12 @@ class TaskSpec(Frozen):
 
     source: Source = Field(description="Where the picture or video comes from. Exactly one kind.")
     destination: Destination | None = Field(None, description="Where results are copied to as well.")
-    filename: str | None = Field(None, max_length=255, description="Name shown to people and used for result files.")
+    filename: str | None = Field(
+        None,
+        max_length=255,
+        pattern=FILENAME_PATTERN,
+        description="Name shown to people and used for result files; no folders.",
+    )
     model: str = Field(
         "default", min_length=1, max_length=63, pattern=DNS_LABEL, description="Name of the AnonymizationModel."
     )
@@ -251,4 +319,4 @@ class AnonymizationTask(Frozen):
 
 def task_folder(namespace: str, name: str) -> str:
     """Key prefix of a task's files."""
-    return f"tasks/{namespace}/{name}/"
+    return f"{TASKS_FOLDER}{namespace}/{name}/"

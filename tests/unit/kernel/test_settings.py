@@ -1,0 +1,68 @@
+"""Settings: precedence, and errors that name the field."""
+
+from pathlib import Path
+
+import pytest
+
+from velum.errors import InvalidInput
+from velum.settings import Settings
+
+
+def test_defaults_need_nothing() -> None:
+    settings = Settings.load()
+    assert settings.api.port == 7000
+    assert settings.webhook.allow_private is False
+
+
+def test_flags_beat_environment_beat_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "velum.toml"
+    file.write_text("[api]\nport = 1\nhost = '0.0.0.0'\nmodel = 'street'\n[limit]\npixels = 5\n")
+    monkeypatch.setenv("VELUM_API_PORT", "2")
+    monkeypatch.setenv("VELUM_API_HOST", "::1")
+    settings = Settings.load(file, {"api": {"port": 3, "endpoint": None}})
+    assert (settings.api.port, settings.api.host, settings.api.model) == (3, "::1", "street")
+    assert settings.limit.pixels == 5
+
+
+def test_the_contracts_variable_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VELUM_WEBHOOK_ALLOW_PRIVATE", "true")
+    assert Settings.load().webhook.allow_private is True
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VELUM_API_CLASSES", "face, license-plate")
+    monkeypatch.setenv("VELUM_SERVING_PACKS", "/packs,/more")
+    settings = Settings.load()
+    assert settings.api.classes == ("face", "license-plate")
+    assert settings.serving.packs == (Path("/packs"), Path("/more"))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("[api]\nport = 'x'", "api.port"),
+        ("[api]\nprot = 1", "api.prot"),
+        ("[apis]\nport = 1", "apis"),
+        ("[limit]\npixels = 0", "limit.pixels"),
+        ("not toml", "config"),
+    ],
+)
+def test_errors_name_the_field(tmp_path: Path, text: str, field: str) -> None:
+    file = tmp_path / "velum.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput) as caught:
+        Settings.load(file)
+    assert caught.value.field == field
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"none\.toml"):
+        Settings.load(tmp_path / "none.toml")
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VELUM_WEBHOOK_SECRET", "whsec_abc")
+    settings = Settings.load()
+    assert "whsec_abc" not in repr(settings)
+    assert settings.webhook.secret is not None
+    assert settings.webhook.secret.get_secret_value() == "whsec_abc"
