@@ -189,7 +189,7 @@ class Ignore(Frozen):
     """A rectangle in which nothing is anonymized, in pixels of the displayed picture."""
 
     x: int = Field(ge=0, le=1_000_000, description="Left edge.")
-    y: int = Field(ge=0, le=1_000_000, description="Top edge.")
+    y: int = Field(ge=0, le=1_000_000, description="Top edge. Quote the name in YAML, where a bare y means true.")
     width: int = Field(ge=1, le=1_000_000, description="Width.")
     height: int = Field(ge=1, le=1_000_000, description="Height.")
 
