@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -116,19 +117,16 @@ def controlplane(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         shared = shared.parent
     plane = ControlPlane(shared / "plane", shared / "plane.kubeconfig", assets)
     with (shared / "plane.setup").open("w") as setup, (shared / "plane.users").open("w") as users:
-        with flocked(setup):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            started = plane.up()
-            assert started.returncode == 0, started.stderr
-            install_crds(plane)
-        yield plane
-        with flocked(setup):
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return  # another worker still needs it
-            stopped = run_tool("down", "--state", plane.state)
-            assert stopped.returncode == 0, stopped.stderr
+        try:
+            with flocked(setup):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                started = plane.up()
+                assert started.returncode == 0, started.stderr
+                install_crds(plane)
+            yield plane
+        finally:
+            with flocked(setup):
+                down_if_last(plane, users)
 
 
 @pytest.fixture
@@ -155,12 +153,22 @@ def namespace(controlplane: ControlPlane) -> Iterator[str]:
 
 
 @contextmanager
-def flocked(file: object) -> Iterator[None]:
-    fcntl.flock(file, fcntl.LOCK_EX)  # type: ignore[arg-type]
+def flocked(file: IO[str]) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        fcntl.flock(file, fcntl.LOCK_UN)  # type: ignore[arg-type]
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def down_if_last(plane: ControlPlane, users: IO[str]) -> None:
+    """Bring the shared plane down unless another worker still holds its shared lock of `users`."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    stopped = run_tool("down", "--state", plane.state)
+    assert stopped.returncode == 0, stopped.stderr
 
 
 def install_crds(plane: ControlPlane) -> None:

@@ -231,6 +231,22 @@ class TestBadInput:
         assert processes_in(tmp_path / "plane") == []  # the store had started
         assert tool("down", "--state", tmp_path / "plane").returncode == 0
 
+    def test_an_interrupted_start_leaves_no_process(self, assets: Path, tmp_path: Path) -> None:
+        for name in ("etcd", "kubectl"):
+            (tmp_path / name).symlink_to(assets / name)
+        (tmp_path / "kube-apiserver").write_text("#!/bin/sh\nexec tail -f /dev/null\n")  # runs, never ready
+        (tmp_path / "kube-apiserver").chmod(0o755)
+        argv = [sys.executable, str(TOOL), *up_in(tmp_path)]
+        environment = {**os.environ, "KUBEBUILDER_ASSETS": str(tmp_path)}
+        with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True) as starting:
+            while len(processes_in(tmp_path / "plane")) < 2:
+                assert starting.poll() is None
+                os.sched_yield()
+            starting.terminate()
+            _, said = starting.communicate(timeout=60)
+        assert (starting.returncode, said) == (130, "hack/controlplane: interrupted\n")
+        assert processes_in(tmp_path / "plane") == []
+
     def test_programs_of_another_machine(self, tmp_path: Path) -> None:
         for name in ("etcd", "kube-apiserver", "kubectl"):
             (tmp_path / name).write_bytes(b"\x7fELF of another kind")
