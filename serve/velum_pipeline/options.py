@@ -109,7 +109,7 @@ class ObjectClass(StrEnum):
 
     @property
     def relative_kernel(self) -> bool:
-        """Whether this class's kernel is relative to the box (faces, plates) rather than in pixels (persons, vehicles)."""
+        """Whether this class's kernel is relative to the box (faces, plates); else it is in pixels."""
         return self in (ObjectClass.FACE, ObjectClass.LICENSE_PLATE)
 
 

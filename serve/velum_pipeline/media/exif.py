@@ -1,0 +1,132 @@
+"""EXIF, XMP and ICC with everything taken out that can hold original pixels or an identity.
+
+What is kept must be shown harmless; what cannot be looked into is dropped:
+
+* IFD1, the thumbnail, goes; the codec makes a new one from the anonymized picture where there was one.
+* MakerNote goes: an undocumented blob in which many makers put previews, and some the names of recognised faces.
+* Sub-directories, Photoshop resources, IPTC and layer data go, and any opaque value longer than MAX_OPAQUE.
+* An XMP packet goes when it carries base64 pictures (thumbnails, Google depth and source images) or named face regions.
+* Orientation becomes 1 and the size tags become true, because the pixels are upright (see orientation.py).
+"""
+
+from __future__ import annotations
+
+import re
+
+from velum_pipeline.media import ifd as ifds
+from velum_pipeline.media.ifd import BYTE, EXIF_POINTER, LONG, UNDEFINED, Ifd, IfdError, Tree
+from velum_pipeline.media.picture import Layout
+
+ORIENTATION = 0x0112
+MAX_OPAQUE = 1024
+"""Bytes.
+
+The smallest useful JPEG of a face is larger, the longest documented opaque EXIF value (a CFA pattern, a comment) is
+smaller.
+"""
+MAX_ICC = 4 * 2**20
+"""CMYK press profiles reach 3 MiB; beyond that something else is being carried."""
+MAX_SEGMENT = 65_500
+"""A JPEG segment holds 65533 bytes, its ``Exif\\0\\0`` prefix included; EXIF that was longer cannot be written back."""
+DROPPED = frozenset({
+    0x014A,  # SubIFDs: previews of raw files
+    0x02BC,  # XMP: judged on its own
+    0x83BB,  # IPTC: may hold a preview (2:202)
+    0x8649,  # Photoshop resources: hold a thumbnail
+    0x8773,  # ICC: carried on its own
+    0x927C,  # MakerNote
+    0x935C,  # Photoshop layers
+    0xC634,  # DNG private data
+})  # fmt: skip
+STRUCTURAL = frozenset({
+    0x00FE, 0x00FF, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117,
+    0x011C, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144,
+    0x0145, 0x0152, 0x0153, 0x015B, 0x0200, 0x0201, 0x0202, 0x0207, 0x0208, 0x0209, 0x0211, 0x0212,
+    0x0213, 0x0214,
+})  # fmt: skip
+"""Tags that say how samples are stored. They belong to whoever writes the samples."""
+XMP_CARRIES_PIXELS = re.compile(rb"xmpGImg|xmp:Thumbnails|GImage|GDepth|GContainer|HasExtendedXMP|[A-Za-z0-9+/]{400}")
+XMP_NAMES_FACES = re.compile(rb"mwg-rs|MPReg|MP:RegionInfo|PersonInImage")
+
+
+def orientation_of(exif: bytes | None) -> int:
+    """The Orientation tag of an EXIF block; 1 when there is none or the block is broken."""
+    tree = _tree(exif)
+    return (tree.number(tree.pages[0], ORIENTATION) or 1) if tree else 1
+
+
+def has_thumbnail(exif: bytes | None) -> bool:
+    """Whether an EXIF block has a second directory."""
+    tree = _tree(exif)
+    return tree is not None and len(tree.pages) > 1
+
+
+def cleaned(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """The block without a thumbnail and without anything opaque, for an upright width x height picture.
+
+    None if it is broken.
+    """
+    tree = _tree(exif)
+    if tree is None:
+        return None
+    first = tree.pages[0]
+    clean(tree, first)
+    for tag in STRUCTURAL & first.entries.keys():
+        del first.entries[tag]
+    if ORIENTATION in first.entries:
+        tree.put(first, ORIENTATION, 1)
+    details = first.children.get(EXIF_POINTER)
+    if details and 0xA002 in details.entries:
+        tree.put(details, 0xA002, width, kind=LONG)
+        tree.put(details, 0xA003, height, kind=LONG)
+    if not first.entries and not first.children:
+        return None
+    return ifds.serialise(tree)
+
+
+def clean(tree: Tree, ifd: Ifd) -> None:
+    """Take out of a directory and its children, in place, every value that cannot be shown harmless."""
+    for tag, entry in list(ifd.entries.items()):
+        opaque = entry.kind in (BYTE, UNDEFINED) and len(entry.raw) > MAX_OPAQUE
+        if tag in DROPPED or opaque or b"\xff\xd8\xff" in entry.raw:
+            del ifd.entries[tag]
+    for child in ifd.children.values():
+        clean(tree, child)
+
+
+def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
+    """The block with a new thumbnail (JPEG bytes), or without one where it would not fit a JPEG segment."""
+    tree = _tree(exif)
+    if tree is None:
+        return None
+    whole = ifds.serialise(tree, jpeg)
+    return whole if len(whole) <= MAX_SEGMENT else exif
+
+
+def clean_xmp(packet: bytes | None) -> bytes | None:
+    """The packet with its orientation set to 1; None when it carries pixels or names faces, or is not plain UTF-8."""
+    if not packet or b"\0" in packet or XMP_CARRIES_PIXELS.search(packet.strip()) or XMP_NAMES_FACES.search(packet):
+        return None
+    packet = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])\d+", rb"\g<1>1", packet)
+    return re.sub(rb"(<tiff:Orientation>)\d+", rb"\g<1>1", packet)
+
+
+def clean_icc(profile: bytes | None, layout: Layout) -> bytes | None:
+    """The profile if it looks like one for this layout and is not huge.
+
+    ICC.1:2022, 7.2: signature at 36, colour space at 16, size at 0; what follows the size is cut off.
+    """
+    if not profile or not 128 <= len(profile) <= MAX_ICC or profile[36:40] != b"acsp":
+        return None
+    if profile[16:20] != {Layout.GREY: b"GRAY", Layout.CMYK: b"CMYK"}.get(layout, b"RGB "):
+        return None
+    return profile[: int.from_bytes(profile[:4], "big")]
+
+
+def _tree(exif: bytes | None) -> Tree | None:
+    if not exif:
+        return None
+    try:
+        return ifds.parse(exif)
+    except IfdError:
+        return None

@@ -1,0 +1,115 @@
+"""A decoded picture: its samples as the file had them, and what must go back into the file beside them.
+
+``native`` keeps depth and channels, upright. ``pixels`` is the view for detectors. For the common case, 8-bit BGR, both
+are the same array: nothing is copied, and redaction works in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.media.kinds import MediaType
+
+Samples: TypeAlias = NDArray[Any]
+"""uint8 or uint16, (H, W) or (H, W, C)."""
+
+
+class Layout(Enum):
+    """What the channels of a native array mean."""
+
+    GREY = 1
+    BGR = 3
+    BGRA = 4
+    CMYK = -4
+    """Four inks as Adobe stores them, inverted: 255 is no ink, so that 0 is black in every layout."""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is opacity, which redaction never touches."""
+        return self is Layout.BGRA
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What travels beside the samples, already cleaned of everything that can hold original pixels.
+
+    exif: a TIFF structure without the ``Exif\\0\\0`` prefix. icc: a profile. xmp: a packet. thumbnail: whether the file
+    had one, so that a new one is made. extra: the format's own small facts (resolution, PNG colour chunks), private to
+    its codec.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    thumbnail: bool = False
+    extra: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the file was coded, as far as the output should be coded alike."""
+
+    subsampling: str = "420"
+    lossless: bool = False
+    compressed: bool = True
+
+
+@dataclass
+class Picture:
+    """One decoded picture, upright, of the given media type.
+
+    ``native``: Samples in ``layout``; redaction writes into it.
+    """
+
+    media_type: MediaType
+    native: Samples
+    layout: Layout
+    metadata: Metadata = field(default_factory=Metadata)
+    encoding: Encoding = field(default_factory=Encoding)
+
+    @property
+    def height(self) -> int:
+        """Rows of the displayed picture."""
+        return int(self.native.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the displayed picture."""
+        return int(self.native.shape[1])
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """BGR uint8 (H, W, 3) as displayed, for detectors.
+
+        The native array itself where that is its form: read it before redaction.
+        """
+        if self.layout is Layout.BGR and self.native.dtype == np.uint8:
+            return self.native
+        return to_bgr8(self.native, self.layout)
+
+
+def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
+    """A BGR uint8 copy of an array in any layout, alpha left out.
+
+    16-bit samples are shifted by as many bits as the brightest one has above eight, because cameras store 10 to 14 bits
+    in 16.
+    """
+    if native.dtype == np.uint16:
+        colours = native[..., :3] if native.ndim == 3 else native
+        native = (native >> max(0, int(colours.max(initial=0)).bit_length() - 8)).astype(np.uint8)
+    if layout is Layout.GREY:
+        return np.asarray(cv2.cvtColor(native, cv2.COLOR_GRAY2BGR), np.uint8)
+    if layout is Layout.CMYK:
+        inks = native.astype(np.uint16)
+        rgb = (inks[..., :3] * inks[..., 3:] + 127) // 255
+        return np.ascontiguousarray(rgb[..., ::-1].astype(np.uint8))
+    if layout is Layout.BGRA:
+        return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGRA2BGR), np.uint8)
+    return np.asarray(native, np.uint8)

@@ -1,0 +1,133 @@
+"""PNG: chunks walked here, samples decoded by Pillow (8 bit) or cv2 (16 bit), so that depth is kept.
+
+Palettes become RGB and sub-byte greys become 8 bit, because an anonymized region needs values between theirs; a colour
+key or a grey with alpha becomes RGBA. APNG is refused: writing only its first frame would lose the others silently. Of
+the ancillary chunks those in KEPT, short texts, EXIF, XMP and the ICC profile go into the output; the rest is unknown
+matter.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from velum_pipeline.errors import CorruptMedia, StageFailed, UnsupportedMedia
+from velum_pipeline.media import bitmaps
+from velum_pipeline.media import exif as exifs
+from velum_pipeline.media.dimensions import Dimensions
+from velum_pipeline.media.kinds import PNG
+from velum_pipeline.media.orientation import upright
+from velum_pipeline.media.picture import Metadata, Picture
+
+SIGNATURE_BYTES = 8
+AFTER_IHDR = 33
+END = b"IEND\xaeB`\x82"
+KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
+XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+MAX_TEXT = 1024
+"""Bytes of a text chunk: an author or a copyright line fits, a base64 picture does not."""
+
+
+def dimensions(head: bytes) -> Dimensions | None:
+    """Width and height from IHDR."""
+    if len(head) < 24 or head[12:16] != b"IHDR":
+        return None
+    return Dimensions(*struct.unpack(">II", head[16:24]))
+
+
+def truncation(head: bytes, tail: bytes, size: int) -> str | None:
+    """Why the file cannot be whole, or None: it must end with an IEND chunk (bytes after it are ignored)."""
+    return None if END in tail or (size <= len(head) and END in head) else "the PNG ends without its IEND chunk"
+
+
+def decode(data: bytes) -> Picture:
+    """The upright picture. Raises CorruptMedia, TruncatedMedia, UnsupportedMedia."""
+    chunks = list(_chunks(data))
+    if any(name == b"acTL" for name, _ in chunks):
+        raise UnsupportedMedia("an animated PNG is not supported; send its frames as pictures or as a video")
+    if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise CorruptMedia("the PNG does not start with its IHDR chunk")
+    deep = chunks[0][1][8] == 16
+    samples, layout = (bitmaps.read_deep if deep else bitmaps.read)(data, "PNG")
+    exif = next((body for name, body in chunks if name == b"eXIf"), None)
+    native = upright(samples, exifs.orientation_of(exif))
+    height, width = native.shape[:2]
+    metadata = Metadata(
+        exif=exifs.cleaned(exif, width, height),
+        icc=exifs.clean_icc(_profile(chunks), layout),
+        xmp=exifs.clean_xmp(_xmp(chunks)),
+        thumbnail=exifs.has_thumbnail(exif),
+        extra=b"".join(_chunk(name, body) for name, body in chunks if _keep(name, body)),
+    )
+    return Picture(PNG, native, layout, metadata)
+
+
+def encode(picture: Picture, compress_level: int) -> bytes:
+    """The picture as a PNG file with its metadata. ``compress_level``: 0..9."""
+    if picture.native.dtype == np.uint8:
+        buffer = io.BytesIO()
+        bitmaps.to_pillow(picture.native, picture.layout).save(buffer, "PNG", compress_level=compress_level)
+        coded = buffer.getvalue()
+    else:
+        done, array = cv2.imencode(".png", picture.native, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
+        if not done:
+            raise StageFailed("the PNG encoder failed")
+        coded = array.tobytes()
+    metadata = picture.metadata
+    parts = [metadata.extra or b""]
+    if metadata.icc:
+        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    if metadata.exif:
+        parts.append(_chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        parts.append(_chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + metadata.xmp))
+    return b"".join((coded[:AFTER_IHDR], *parts, coded[AFTER_IHDR:]))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, body) of every chunk up to IEND. Raises CorruptMedia at a wrong checksum or length."""
+    position = SIGNATURE_BYTES
+    while True:
+        if position + 12 > len(data):
+            raise CorruptMedia("the PNG's chunks do not lead to IEND")
+        length, name = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise CorruptMedia(f"a PNG chunk ({name!r}) is damaged")
+        yield name, data[position + 8 : end]
+        if name == b"IEND":
+            return
+        position = end + 4
+
+
+def _keep(name: bytes, body: bytes) -> bool:
+    if name == b"tEXt":
+        return len(body) <= MAX_TEXT and not body.lower().startswith(b"raw profile")
+    return name in KEPT and len(body) <= MAX_TEXT
+
+
+def _profile(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
+    body = next((body for name, body in chunks if name == b"iCCP"), None)
+    if body is None:
+        return None
+    try:
+        return zlib.decompressobj().decompress(body[body.index(b"\0") + 2 :], exifs.MAX_ICC)
+    except (ValueError, zlib.error):
+        return None
+
+
+def _xmp(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
+    for name, body in chunks:
+        if name == b"iTXt" and body.startswith(XMP_KEYWORD + b"\0"):
+            parts = body[len(XMP_KEYWORD) + 2 :].split(b"\0", 2)
+            return parts[2] if len(parts) == 3 else None
+    return None
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -1,0 +1,192 @@
+"""TIFF: directories read and written here, samples decoded by Pillow (8 bit, 16-bit grey) or cv2 (16-bit colours).
+
+No library at hand writes 16-bit colours together with tags, so the writer is ours: one page, strips, uncompressed or
+deflated with the horizontal predictor (TIFF 6.0; deflate: Adobe Technical Note, 2002). A file that was compressed in
+whatever way comes out deflated, without loss. Thumbnail pages (reduced-resolution subfiles) are dropped; several full
+pages are refused, since writing one would lose the others.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.media import bitmaps
+from velum_pipeline.media import exif as exifs
+from velum_pipeline.media import ifd as ifds
+from velum_pipeline.media.dimensions import Dimensions
+from velum_pipeline.media.ifd import LONG, UNDEFINED, Entry, Ifd, IfdError, Tree
+from velum_pipeline.media.kinds import TIFF
+from velum_pipeline.media.orientation import upright
+from velum_pipeline.media.picture import Encoding, Layout, Metadata, Picture, Samples
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 0x0100, 0x0101, 0x0102, 0x0103, 0x0106
+STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 0x0111, 0x0115, 0x0116, 0x0117
+TILE_OFFSETS, TILE_COUNTS = 0x0144, 0x0145
+PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBFILE = 0x013D, 0x0152, 0x0153, 0x00FE
+XMP, ICC = 0x02BC, 0x8773
+UNCOMPRESSED, DEFLATE = 1, 8
+REDUCED_OR_MASK = 0b101
+STRIP_BYTES = 2**18
+"""Bytes before compression per strip.
+
+TIFF 6.0 advises 8 KiB, from a time of less memory; larger ones deflate better.
+"""
+
+
+def dimensions(head: bytes) -> Dimensions | None:
+    """Width and height of the first page; None when its directory lies beyond these bytes."""
+    try:
+        tree = ifds.parse(head)
+    except IfdError:
+        return None
+    width, height = tree.number(tree.pages[0], WIDTH), tree.number(tree.pages[0], HEIGHT)
+    return Dimensions(width, height) if width and height else None
+
+
+def truncation(head: bytes, tail: bytes, size: int) -> str | None:  # noqa: ARG001 -- one shape for all codecs
+    """Why the file cannot be whole, or None: its first directory and every strip or tile must lie within it."""
+    if len(head) < 8:
+        return "the TIFF ends within its header"
+    order = "<" if head[:2] == b"II" else ">"
+    if struct.unpack(order + "H", head[2:4])[0] == 42 and struct.unpack(order + "I", head[4:8])[0] + 6 > size:
+        return "the TIFF ends before its directory"
+    try:
+        tree = ifds.parse(head)
+    except IfdError:
+        return (
+            "the TIFF ends before what its directory points to"
+            if size <= len(head) and head[2:4] in (b"*\0", b"\0*")
+            else None
+        )
+    page = tree.pages[0]
+    for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS)):
+        pairs = zip(tree.numbers(page, offsets), tree.numbers(page, counts), strict=False)
+        reach = max((start + count for start, count in pairs), default=0)
+        if reach > size:
+            return f"the TIFF's samples reach to byte {reach}, the file has {size}"
+    return None
+
+
+def decode(data: bytes) -> Picture:
+    """The upright picture. Raises CorruptMedia, TruncatedMedia, UnsupportedMedia."""
+    if data[2:4] in (b"+\0", b"\0+"):
+        raise UnsupportedMedia("BigTIFF is not supported; save the picture as classic TIFF")
+    try:
+        tree = ifds.parse(data)
+    except IfdError as error:
+        raise CorruptMedia(f"the TIFF's directory is broken: {error}") from None
+    page = tree.pages[0]
+    _check_pages(tree)
+    orientation = tree.number(page, exifs.ORIENTATION) or 1
+    samples, layout = _samples(_stored_upright(data), tree, page)
+    native = upright(samples, orientation)
+    height, width = native.shape[:2]
+    metadata = Metadata(
+        exif=exifs.cleaned(data, width, height),
+        icc=exifs.clean_icc(page.entries[ICC].raw if ICC in page.entries else None, layout),
+        xmp=exifs.clean_xmp(page.entries[XMP].raw.rstrip(b"\0") if XMP in page.entries else None),
+    )
+    compressed = (tree.number(page, COMPRESSION) or UNCOMPRESSED) != UNCOMPRESSED
+    return Picture(TIFF, native, layout, metadata, Encoding(compressed=compressed))
+
+
+def encode(picture: Picture, compress_level: int) -> bytes:
+    """The picture as a one-page TIFF with its metadata. ``compress_level``: 0..9, for files that were compressed."""
+    meta = picture.metadata
+    tree = ifds.parse(meta.exif) if meta.exif else Tree("<", [Ifd()])
+    page = tree.pages[0]
+    strips, rows = _strips(picture, tree.order, compress_level)
+    _describe(tree, page, picture)
+    tree.put(page, ROWS_PER_STRIP, rows, kind=LONG)
+    tree.put(page, STRIP_COUNTS, *map(len, strips), kind=LONG)
+    if meta.icc:
+        page.entries[ICC] = Entry(UNDEFINED, len(meta.icc), meta.icc)
+    if meta.xmp:
+        page.entries[XMP] = Entry(ifds.BYTE, len(meta.xmp), meta.xmp)
+    tree.put(page, STRIP_OFFSETS, *(0 for _ in strips), kind=LONG)
+    position = len(ifds.serialise(tree))
+    offsets = []
+    for strip in strips:
+        offsets.append(position)
+        position += len(strip)
+    tree.put(page, STRIP_OFFSETS, *offsets, kind=LONG)
+    return b"".join((ifds.serialise(tree), *strips))
+
+
+def _check_pages(tree: Tree) -> None:
+    kinds = [tree.number(page, SUBFILE) or 0 for page in tree.pages]
+    if kinds[0] & REDUCED_OR_MASK or 0x014A in tree.pages[0].entries:
+        raise UnsupportedMedia("a raw photograph or layered TIFF is not supported; export it as a plain picture")
+    if sum(not kind & REDUCED_OR_MASK for kind in kinds) > 1:
+        raise UnsupportedMedia(f"a TIFF of {len(kinds)} pages is not supported; send each page as a picture")
+
+
+def _stored_upright(data: bytes) -> bytes:
+    """The file with Orientation 1.
+
+    Both libraries would turn the samples, each in its own way, and we turn them ourselves.
+    """
+    where = ifds.find(data, exifs.ORIENTATION)
+    if where is None:
+        return data
+    one = struct.pack("<H" if data[:2] == b"II" else ">H", 1)
+    return b"".join((data[:where], one, data[where + 2 :]))
+
+
+def _samples(data: bytes, tree: Tree, page: Ifd) -> tuple[Samples, Layout]:
+    bits = set(tree.numbers(page, BITS)) or {1}
+    if set(tree.numbers(page, SAMPLE_FORMAT)) - {1} or bits - {1, 2, 4, 8, 16} or len(bits) > 1:
+        raise UnsupportedMedia(
+            "a TIFF of signed, floating point or odd-sized samples is not supported; save it as 8 or 16 bit"
+        )
+    if bits == {16} and (tree.number(page, SAMPLES) or 1) > 1:
+        return bitmaps.read_deep(data, "TIFF")
+    return bitmaps.read(data, "TIFF")
+
+
+def _describe(tree: Tree, page: Ifd, picture: Picture) -> None:
+    channels = 1 if picture.native.ndim == 2 else picture.native.shape[2]
+    photometric = {Layout.GREY: 1, Layout.CMYK: 5}.get(picture.layout, 2)
+    tree.put(page, WIDTH, picture.width, kind=LONG)
+    tree.put(page, HEIGHT, picture.height, kind=LONG)
+    tree.put(page, BITS, *[picture.native.itemsize * 8] * channels)
+    tree.put(page, COMPRESSION, DEFLATE if picture.encoding.compressed else UNCOMPRESSED)
+    tree.put(page, PHOTOMETRIC, photometric)
+    tree.put(page, SAMPLES, channels)
+    if picture.encoding.compressed:
+        tree.put(page, PREDICTOR, 2)
+    if picture.layout.has_alpha:
+        tree.put(page, EXTRA_SAMPLES, 2)
+
+
+def _strips(picture: Picture, order: str, compress_level: int) -> tuple[list[bytes], int]:
+    """The coded strips and how many rows each holds."""
+    stored = _file_channels(picture)
+    row_bytes = picture.width * stored.shape[2] * stored.itemsize
+    rows = max(1, min(picture.height, STRIP_BYTES // row_bytes))
+    kind = stored.dtype.newbyteorder("<" if order == "<" else ">")
+    strips = []
+    for top in range(0, picture.height, rows):
+        strip = stored[top : top + rows]
+        if not picture.encoding.compressed:
+            strips.append(strip.astype(kind).tobytes())
+            continue
+        differences = strip.copy()
+        differences[:, 1:] -= strip[:, :-1]
+        strips.append(zlib.compress(differences.astype(kind).tobytes(), compress_level))
+    return strips, rows
+
+
+def _file_channels(picture: Picture) -> Samples:
+    """Samples (H, W, C) in the order of the file: RGB, and inks as TIFF has them, not inverted."""
+    native = picture.native
+    if picture.layout is Layout.BGR:
+        return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGR2RGB))
+    if picture.layout is Layout.BGRA:
+        return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGRA2RGBA))
+    return 255 - native if picture.layout is Layout.CMYK else native[..., None]

@@ -1,0 +1,109 @@
+"""One picture from bytes to product, in two halves with the detector between them.
+
+``prepare`` decodes, a detector looks at ``Picture.pixels`` (batched across requests by whoever runs it), ``finish``
+redacts and encodes. Any stage that fails raises: there is no path on which the original comes out. ``watermark`` is
+accepted and draws nothing: it was the vendor's own mark, and ours would only cover the client's picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline import debug, masks, media, metadata, redact, regions
+from velum_pipeline.detections import Detections
+from velum_pipeline.errors import StageFailed
+from velum_pipeline.media import Picture
+from velum_pipeline.options import Limits, Method, Options
+
+Detect = Callable[[list[NDArray[np.uint8]], Options], Sequence[Detections]]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What comes of one picture.
+
+    picture: the anonymized file, None for method ``detect``. media_type, extension: of the input, and of the picture.
+    binary_mask, instance_mask: PNG files, None when not asked for. metadata: the contract's document. counts: objects
+    found, by class name.
+    """
+
+    picture: bytes | None
+    media_type: str
+    extension: str
+    binary_mask: bytes | None
+    instance_mask: bytes | None
+    metadata: dict[str, Any]
+    counts: dict[str, int]
+
+
+def prepare(data: bytes, limits: Limits | None = None) -> Picture:
+    """Decode a file: upright pixels for detectors, and all that the output will need. Raises MediaError."""
+    return media.decode(data, limits or Limits())
+
+
+def finish(
+    picture: Picture,
+    detections: Detections,
+    options: Options,
+    name: str,
+    started: float,
+    *,
+    random: np.random.Generator | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Product:
+    """Redact, draw, encode, describe. Consumes the picture: its samples are redacted in place.
+
+    detections: in pixels of the displayed picture; what is below its class's threshold, of another class, or outside
+    the picture is left out, and the rest numbered from 0 in its order. started: ``clock()`` when the work began.
+    random: where the floor's noise comes from. Raises StageFailed and whatever a stage raises; then there is no
+    product.
+    """
+    detections = detections.above(options.thresholds).clipped(picture.width, picture.height)
+    areas = regions.build(detections, options, picture.width, picture.height)
+    touched = [area for area in areas if area is not None]
+    save = options.save_mask
+    size = (picture.width, picture.height, options.mask_scale)
+    binary = masks.binary(touched, *size) if save.binary else None
+    instance = masks.instance(touched, *size) if save.instance else None
+    return Product(
+        picture=_redacted(picture, detections, areas, options, random),
+        media_type=picture.media_type.mime,
+        extension=picture.media_type.extension,
+        binary_mask=binary,
+        instance_mask=instance,
+        metadata=metadata.document(
+            name, picture.width, picture.height, detections, areas, options.method, clock() - started
+        ),
+        counts=metadata.counts(detections),
+    )
+
+
+def anonymize(data: bytes, name: str, detect: Detect, options: Options, limits: Limits | None = None) -> Product:
+    """The whole way for one picture. Raises MediaError, and whatever the detector or a stage raises."""
+    started = time.perf_counter()
+    picture = prepare(data, limits)
+    found = detect([picture.pixels], options)
+    if len(found) != 1:
+        raise StageFailed(f"the detector answered for {len(found)} pictures instead of one")
+    return finish(picture, found[0], options, name, started)
+
+
+def _redacted(
+    picture: Picture,
+    detections: Detections,
+    areas: Sequence[regions.Region | None],
+    options: Options,
+    random: np.random.Generator | None,
+) -> bytes | None:
+    if options.method is Method.DETECT:
+        return None
+    redact.apply(picture, [area for area in areas if area is not None], options.method, random)
+    if options.debug:
+        debug.draw(picture, detections, areas, scores=options.score)
+    return media.encode(picture, quality=options.quality, compress_level=options.compress_level)
