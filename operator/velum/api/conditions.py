@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from velum.api.meta import Frozen, Time
 
@@ -33,12 +33,19 @@ class Condition(Frozen):
     observed_generation: int | None = Field(None, ge=0, description="The generation of the spec this was observed for.")
 
 
+def _one_of_a_type(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    if len({each.type for each in conditions}) != len(conditions):
+        raise ValueError("must not have two conditions of one type")
+    return conditions
+
+
 Conditions = Annotated[
     tuple[Condition, ...],
     Field(
         max_length=8,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
+    AfterValidator(_one_of_a_type),
 ]
 """At most one condition of each type."""
 

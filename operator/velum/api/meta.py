@@ -8,7 +8,7 @@ is the API server's work (`kubectl --validate=strict`) and, over REST, the ingre
 import secrets
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -33,7 +33,7 @@ CREATED_BY = f"{GROUP}/created-by"
 
 def rfc3339(moment: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds, the form of Kubernetes' MicroTime."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]

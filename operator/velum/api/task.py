@@ -14,8 +14,11 @@ from velum.api.meta import API_VERSION, FINALIZER, KEEP_FILES, PURGE_FILES, Froz
 from velum.api.rules import Rule
 from velum.api.status import TaskStatus
 
-KEY_PATTERN = r"^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-"""An object key: relative, no control characters. What its segments may be is said by `SEGMENTS`."""
+PREFIX_PATTERN = r"^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+"""Start of object keys: relative, no control characters. What its segments may be is said by `SEGMENTS`."""
+
+SOURCE_PATTERN = r"^[^/\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f])?$"
+"""An object key: as above, and no slash at its end, which would name a folder."""
 
 URL_PATTERN = r"^https?://[^/?#\x00-\x20\x7f][^\x00-\x20\x7f]*$"
 """An http(s) URL with a host; spaces and control characters must be percent-encoded (RFC 3986, 2)."""
@@ -73,13 +76,15 @@ Kernel = Annotated[int, Field(ge=1, le=2047, json_schema_extra=rules.schema(ODD)
 
 SourceKey = Annotated[
     str,
-    Field(min_length=1, max_length=1024, pattern=KEY_PATTERN, json_schema_extra=rules.schema(SEGMENTS)),
+    Field(min_length=1, max_length=1024, pattern=SOURCE_PATTERN, json_schema_extra=rules.schema(SEGMENTS)),
     AfterValidator(_segments),
 ]
 
 Prefix = Annotated[
     str,
-    Field(min_length=1, max_length=900, pattern=KEY_PATTERN, json_schema_extra=rules.schema(SEGMENTS, OUTSIDE_TASKS)),
+    Field(
+        min_length=1, max_length=900, pattern=PREFIX_PATTERN, json_schema_extra=rules.schema(SEGMENTS, OUTSIDE_TASKS)
+    ),
     AfterValidator(_segments),
     AfterValidator(_outside_tasks),
 ]
