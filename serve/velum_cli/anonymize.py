@@ -1,0 +1,54 @@
+"""`velum anonymize`: pictures from the command line through the pipeline, without a server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from velum_serve.options import pipeline_options
+
+from velum.api.task import Classes, TaskSpec
+from velum.errors import InvalidInput
+from velum_pipeline import anonymize as run
+from velum_pipeline.detect.detector import Detector
+from velum_pipeline.errors import PipelineError
+from velum_pipeline.options import Limits
+
+
+@dataclass(frozen=True)
+class Done:
+    """One picture: where its result is, or why there is none."""
+
+    source: Path
+    target: Path | None
+    found: dict[str, int]
+    error: str = ""
+
+
+def request(classes: Sequence[str], method: str, **more: object) -> TaskSpec:
+    """Return the spec for these classes with the contract's defaults."""
+    wanted = Classes.model_validate({name.replace("-", "_"): {} for name in classes})
+    return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, "classes": wanted, "method": method, **more})
+
+
+def anonymize_file(source: Path, folder: Path, detector: Detector, spec: TaskSpec, limits: Limits) -> Done:
+    """Anonymize one picture into a folder under its own name. Never overwrites the source.
+
+    Raises:
+        InvalidInput: the result would overwrite the source.
+    """
+    target = folder / source.name
+    if target.resolve() == source.resolve():
+        raise InvalidInput("--output", f"{target} is the picture itself; name another folder")
+    try:
+        product = run(source.read_bytes(), source.name, detector.detect, pipeline_options(spec), limits)
+    except OSError as error:
+        return Done(source, None, {}, f"{error.strerror}")
+    except PipelineError as error:
+        return Done(source, None, {}, str(error))
+    if product.picture is None:
+        return Done(source, None, product.counts)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_bytes(product.picture)
+    partial.replace(target)
+    return Done(source, target, product.counts)

@@ -1,0 +1,46 @@
+"""Flags of the commands as settings: flags win over environment, file and defaults (`velum.settings`)."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from velum.settings import Settings
+
+Config = Annotated[Path | None, typer.Option("--config", envvar="VELUM_CONFIG", help="Settings as TOML.")]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option("-a", "--anonymize", help="Class that requests may ask for; repeat for more. Default: all found."),
+]
+Endpoint = Annotated[str | None, typer.Option("--api-endpoint", help="Base URL of the links in answers.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option("--port", help="Port to listen on.")]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM); with --tls-key: HTTPS.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Private key (PEM).")]
+Format = Annotated[str | None, typer.Option("--format", help="Default of the request parameter `format`.")]
+SaveMask = Annotated[str | None, typer.Option("--save-mask", help="Default of the request parameter `save-mask`.")]
+Model = Annotated[str | None, typer.Option("--model", help="Model used when a request names none.")]
+Packs = Annotated[list[Path] | None, typer.Option("--packs", help="Folder with model packs; repeat for more.")]
+Input = Annotated[str | None, typer.Option("--input", help="Folder or URL of uploads and sources.")]
+Output = Annotated[str | None, typer.Option("--output", help="Folder or URL of results.")]
+Kubeconfig = Annotated[
+    Path | None, typer.Option("--kubeconfig", help="Work on the resources of this cluster instead of a local database.")
+]
+Namespace = Annotated[str | None, typer.Option("--namespace", help="Namespace of the tasks.")]
+AllowPrivate = Annotated[
+    bool | None,
+    typer.Option("--webhook-allow-private/--webhook-public-only", help="Call private addresses as webhooks too."),
+]
+LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def store_url(value: str | None) -> str | None:
+    """Return a folder as a file URL; URLs stay as they are."""
+    if value is None or "://" in value:
+        return value
+    return Path(value).resolve().as_uri()
+
+
+def load(config: Path | None, **groups: dict[str, Any]) -> Settings:
+    """Return the settings with these flags on top. Raises InvalidInput."""
+    return Settings.load(config, groups)

@@ -1,0 +1,212 @@
+"""The `velum` command. Each subcommand turns flags into settings and hands over to the module that does the work."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velum import logging as logs
+from velum.errors import InvalidInput, VelumError
+from velum.settings import Settings
+from velum_cli import flags
+from velum_cli.folders import cache_folder
+from velum_pipeline.errors import PipelineError
+from velum_pipeline.packs.registry import PackRegistry
+
+app = typer.Typer(
+    name="velum",
+    help="Anonymizes pictures: finds faces, licence plates, persons and vehicles and makes them unrecognisable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(help="Model packs: what there is, and getting their weights.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """Turn our errors into one line and exit status 1: a traceback helps nobody who mistyped a flag."""
+    try:
+        yield
+    except InvalidInput as error:
+        typer.echo(f"velum: {error}", err=True)
+        raise typer.Exit(2) from error
+    except (VelumError, PipelineError) as error:
+        typer.echo(f"velum: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _registry(packs: list[Path] | None) -> PackRegistry:
+    return PackRegistry(tuple(packs or ()), cache_folder())
+
+
+def _run(work: Awaitable[None]) -> None:
+    async def main() -> None:
+        await work
+
+    asyncio.run(main())
+
+
+@app.command()
+def up(
+    anonymize: flags.Classes = None,
+    packs: flags.Packs = None,
+    data: Annotated[Path, typer.Option("--data", help="Folder for database, files and logs.")] = Path("data"),
+    input_: flags.Input = None,
+    output: flags.Output = None,
+    host: flags.Host = None,
+    port: flags.Port = None,
+    api_endpoint: flags.Endpoint = None,
+    tls_cert: flags.TlsCert = None,
+    tls_key: flags.TlsKey = None,
+    format_: flags.Format = None,
+    save_mask: flags.SaveMask = None,
+    model: flags.Model = None,
+    webhook_allow_private: flags.AllowPrivate = None,
+    kubeconfig: flags.Kubeconfig = None,
+    namespace: flags.Namespace = None,
+    config: flags.Config = None,
+    self_check: Annotated[bool, typer.Option(help="Anonymize a sample picture before saying ready.")] = True,
+    log_level: flags.LogLevel = "info",
+) -> None:
+    """Run everything on this machine: API, controller, Ray, model packs. Ctrl-C ends it all."""
+    from velum_cli.folders import DataFolder  # noqa: PLC0415 - `velum models` must not import a web server
+    from velum_cli.up import Up  # noqa: PLC0415
+
+    logs.set_up(log_level.upper())
+    folder = DataFolder(data.resolve())
+    with _spoken():
+        settings = flags.load(
+            config,
+            storage={"input": flags.store_url(input_), "output": flags.store_url(output)},
+            api={
+                "host": host,
+                "port": port,
+                "endpoint": api_endpoint,
+                "tls_cert": tls_cert,
+                "tls_key": tls_key,
+                "classes": tuple(anonymize) if anonymize else None,
+                "model": model,
+                "format": format_,
+                "save_mask": save_mask,
+            },
+            serving={"packs": tuple(path.resolve() for path in packs) if packs else None},
+            webhook={"allow_private": webhook_allow_private},
+            controller={"namespace": namespace},
+        )
+        with folder.locked():
+            _run(Up(settings, folder, kubeconfig, check=self_check).run())
+
+
+@app.command()
+def anonymize(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures.", exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Option("--output", help="Folder for the results.")] = Path("anonymized"),
+    classes: flags.Classes = None,
+    method: Annotated[str, typer.Option("--method", help="blur, pixelate, blacken.")] = "blur",
+    packs: flags.Packs = None,
+    config: flags.Config = None,
+) -> None:
+    """Anonymize pictures without a server. Exit status 1 when one of them could not be."""
+    from velum_cli import anonymize as local  # noqa: PLC0415
+    from velum_cli.packs import ready_packs, require_classes  # noqa: PLC0415
+    from velum_pipeline.options import Limits  # noqa: PLC0415
+
+    with _spoken():
+        settings = Settings.load(config)
+        registry = _registry(packs)
+        names = ready_packs(registry)
+        if not names:
+            raise InvalidInput("--packs", "no model pack is ready; get one with `velum models fetch centerface`")
+        wanted = classes or sorted(registry.classes(names))
+        require_classes(registry, names, wanted)
+        spec = local.request(wanted, method)
+        detector = registry.load(names)
+        limits = Limits(max_pixels=settings.limit.pixels)
+        done = [local.anonymize_file(path, output, detector, spec, limits) for path in pictures]
+    for each in done:
+        found = ", ".join(f"{count} {name}" for name, count in each.found.items() if count) or "nothing found"
+        typer.echo(f"{each.source}: {each.error or found}" + (f" -> {each.target}" if each.target else ""))
+    if any(each.error for each in done):
+        raise typer.Exit(1)
+
+
+@models_app.command("list")
+def models_list(packs: flags.Packs = None) -> None:
+    """Show the packs: classes, licence, size, and whether their weights are here."""
+    from velum_cli.models import listing  # noqa: PLC0415
+
+    with _spoken():
+        typer.echo(listing(_registry(packs)))
+
+
+@models_app.command("fetch")
+def models_fetch(
+    names: Annotated[list[str], typer.Argument(help="Names of packs.")],
+    mirror: Annotated[
+        str | None, typer.Option(envvar="VELUM_MIRROR", help="Folder or URL that holds the weights by file name.")
+    ] = None,
+    packs: flags.Packs = None,
+) -> None:
+    """Get the weights of packs into the cache; every file's hash is checked."""
+    from velum_cli.models import get  # noqa: PLC0415
+
+    with _spoken():
+        registry = _registry(packs)
+        for name in names:
+            get(registry, name, cache_folder(), mirror)
+
+
+@app.command()
+def operator(
+    kubeconfig: flags.Kubeconfig = None,
+    namespace: flags.Namespace = None,
+    config: flags.Config = None,
+    log_level: flags.LogLevel = "info",
+) -> None:
+    """Run the operator of a cluster. Settings come from VELUM_… variables and --config."""
+    from velum_cli.cluster import run_operator  # noqa: PLC0415
+
+    logs.set_up(log_level.upper())
+    with _spoken():
+        _run(run_operator(flags.load(config, controller={"namespace": namespace}), kubeconfig))
+
+
+@app.command()
+def ingress(
+    kubeconfig: flags.Kubeconfig = None,
+    namespace: flags.Namespace = None,
+    host: flags.Host = None,
+    port: flags.Port = None,
+    api_endpoint: flags.Endpoint = None,
+    tls_cert: flags.TlsCert = None,
+    tls_key: flags.TlsKey = None,
+    config: flags.Config = None,
+    log_level: flags.LogLevel = "info",
+) -> None:
+    """Run one ingress of a cluster; there may be several. Settings come from VELUM_… variables and --config."""
+    from velum_cli.cluster import run_ingress  # noqa: PLC0415
+
+    logs.set_up(log_level.upper())
+    listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
+    with _spoken():
+        _run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
+
+
+def main() -> None:
+    """Run the command; Ctrl-C during start-up ends without a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("velum: interrupted\n")
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The self-check of `velum up`: our own sample picture goes through the real door, and what comes back is looked at.
+
+It asserts what matters to the person in the picture: something was found, and the pixels there are not the ones that
+went in. Its task and files are removed afterwards.
+"""
+
+from typing import Any
+
+import aiohttp
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from velum.errors import VelumError
+from velum_cli.sample import sample_picture
+
+LEAST_CHANGE = 8.0
+"""Mean absolute difference in grey levels inside a box that a redacted face exceeds; JPEG alone makes about 2."""
+
+TIMEOUT_SECONDS = 180
+"""A first replica on a slow machine loads its packages from a cold disk."""
+
+
+class SelfCheckFailed(VelumError):
+    """The service runs, but what it returns must not be trusted."""
+
+
+async def self_check(url: str, method_class: str = "face") -> int:
+    """Send the sample through the service at `url` and return how many objects were hidden.
+
+    Raises:
+        SelfCheckFailed: no answer, nothing found, or pixels that were not changed.
+    """
+    picture = sample_picture()
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    # Our own certificate may be self-signed; this connection never leaves the machine.
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+        try:
+            return await _checked(session, url, picture, method_class)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SelfCheckFailed(f"the service did not answer: {error or type(error).__name__}") from error
+
+
+async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, wanted: str) -> int:
+    form = aiohttp.FormData()
+    form.add_field("fileobject", picture, filename="self-check.jpg", content_type="image/jpeg")
+    query = {"method": "blur", wanted: "true", "save-mask": "none", "name": "self-check.jpg"}
+    async with session.post(f"{url}/v1/file", params=query, data=form) as answer:
+        task = await answer.json()
+        if answer.status != 200:
+            raise SelfCheckFailed(f"{answer.status}: {task.get('error', task)}")
+    base = f"{url}/v1/file/{task['id']}"
+    try:
+        async with session.get(f"{base}/anonymised") as answer:
+            result = await answer.read()
+        async with session.get(f"{base}/metadata") as answer:
+            metadata = await answer.json()
+    finally:
+        async with session.delete(f"{url}/v1/task/{task['id']}"):
+            pass
+    return _judge(picture, result, metadata)
+
+
+def _judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> int:
+    found = metadata.get("detections", [])
+    if not found:
+        raise SelfCheckFailed("nothing was found in the sample picture, in which there are three faces")
+    original, result = _decoded(before), _decoded(after)
+    if original.shape != result.shape:
+        raise SelfCheckFailed(f"the result is {result.shape}, the sample picture {original.shape}")
+    for each in found:
+        left, top, right, bottom = each["bbox"]
+        change = float(np.abs(original[top:bottom, left:right] - result[top:bottom, left:right]).mean())
+        if change < LEAST_CHANGE:
+            raise SelfCheckFailed(f"the {each['type_label']} at {each['bbox']} was found but not hidden")
+    return len(found)
+
+
+def _decoded(data: bytes) -> NDArray[np.float32]:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SelfCheckFailed("the result is not a picture")
+    return picture.astype(np.float32)
