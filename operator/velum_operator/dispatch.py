@@ -1,0 +1,119 @@
+"""Handing work orders to Ray Serve, and telling how they ended.
+
+One HTTP request is one attempt: it is answered when the attempt has ended. So there is no time-out while connected (a
+cold replica loads its models first, a big picture takes its time; `activeDeadlineSeconds` is the limit that users set),
+and closing the connection is how an attempt is cancelled.
+
+What a broken call means is decided here, in one table:
+
+| seen | means |
+|---|---|
+| connection refused, 404, 503 | nothing was taken: NotStarted, tried again, not counted |
+| 200 | what the body says |
+| connection lost | Failed(WorkerLost): counted, because work that kills its worker must not go on for ever |
+| any other answer | Failed(PipelineFailed) |
+"""
+
+from typing import Any, Protocol, Self
+
+import aiohttp
+from pydantic import ValidationError
+
+from velum.api.reasons import Reason
+from velum.settings import ServingSettings
+from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded, WorkOrder
+
+CONNECT_SECONDS = 5.0
+"""How long a TCP connection may take. Ray is next door: longer means it is not there."""
+
+KEEPALIVE_SECONDS = 2.0
+"""An idle connection is dropped before the server would: Ray's proxy closes after 5 s at the earliest, and a request
+sent into a closing connection looks like a lost worker."""
+
+NOT_TAKEN = frozenset({404, 503})
+"""404: the application is not there yet (or Ray was restarted). 503: no replica takes more."""
+
+ERROR_TEXT = 500
+"""Characters of an unexpected answer that are shown: enough to recognise it."""
+
+
+class Dispatcher(Protocol):
+    """Runs attempts somewhere."""
+
+    async def run(self, order: WorkOrder) -> Outcome:
+        """Run this attempt to its end. Cancelling the call cancels the attempt. Raises nothing else."""
+        ...
+
+
+class ServeDispatcher:
+    """Runs attempts on Ray Serve over HTTP. Use as an async context manager."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        self._url = settings.url.rstrip("/")
+        self._token = settings.token
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            # No limit: slots are the limit, and a request that waits for a connection would hold a slot for nothing.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def run(self, order: WorkOrder) -> Outcome:
+        """Post the order and wait for the answer, however long it takes."""
+        if self._session is None:
+            return NotStarted("the controller is shutting down")
+        url = f"{self._url}/{order.spec.model}/attempts"
+        try:
+            async with self._session.post(url, json=order.wire(), allow_redirects=False) as response:
+                return await _outcome(order, response)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return NotStarted(f"Ray Serve does not answer at {self._url}: {_text(error)}")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return Failed(Reason.WORKER_LOST, f"the connection to the replica broke: {_text(error)}")
+
+
+async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse) -> Outcome:
+    if response.status in NOT_TAKEN:
+        return NotStarted(f"Ray Serve takes no work for model {order.spec.model!r} (HTTP {response.status})")
+    body = await response.read()
+    if response.status != 200:
+        text = body.decode(errors="replace")[:ERROR_TEXT].strip()
+        return Failed(Reason.PIPELINE_FAILED, f"the replica answered {response.status}: {text}")
+    try:
+        return parse_outcome(order, await response.json())
+    except (ValueError, KeyError, TypeError) as error:
+        return Failed(Reason.PIPELINE_FAILED, f"the replica's answer makes no sense: {_text(error)}")
+
+
+def parse_outcome(order: WorkOrder, body: Any) -> Outcome:
+    """Return the outcome that a replica's answer tells. Raises ValueError, KeyError or TypeError for nonsense."""
+    match body["outcome"]:
+        case "succeeded":
+            return Succeeded(_manifest(order, body["manifest"]))
+        case "failed":
+            return Failed(Reason(body["reason"]), str(body["message"]))
+        case other:
+            raise ValueError(f"unknown outcome {other!r}")
+
+
+def _manifest(order: WorkOrder, body: Any) -> Manifest:
+    try:
+        manifest = Manifest.model_validate(body)
+    except ValidationError as error:
+        raise ValueError(f"manifest: {error.errors(include_input=False)[0]['msg']}") from error
+    if (manifest.uid, manifest.result.attempt) != (order.uid, order.attempt):
+        raise ValueError(f"the manifest is of attempt {manifest.result.attempt} of {manifest.uid}")
+    return manifest
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

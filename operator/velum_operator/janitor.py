@@ -1,0 +1,93 @@
+"""Sweeping up what no task owns: an upload whose task was never created, files of an attempt that outlived its task.
+
+A forgotten original is a leak, so this is part of the privacy promise, not housekeeping. Three things keep it from
+removing what somebody needs: the store is asked about every single folder right before it goes; a folder must have been
+there for `orphan_seconds`, because an upload exists before its task does; and a folder with a `.keep` marker (written
+when a record is deleted with its files kept) is never touched.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from velum.api.task import task_folder
+from velum.clock import Clock
+from velum.errors import NotFound, VelumError
+from velum.settings import ControllerSettings
+from velum.storage import BlobStore, Storage
+from velum.tasks.store import TaskStore
+from velum_operator.metrics import ControllerMetrics
+
+log = logging.getLogger(__name__)
+
+KEEP = ".keep"
+"""Name of the object that says: these files stay although their task is gone."""
+
+SWEEPS_PER_AGE = 4
+"""Sweeps in the time that makes an orphan: it lives at most a quarter longer than promised."""
+
+
+def stores(storage: Storage) -> tuple[BlobStore, ...]:
+    """Return the stores that hold task folders: one when inputs and outputs are the same place."""
+    same = storage.inputs.url == storage.outputs.url
+    return (storage.outputs,) if same else (storage.inputs, storage.outputs)
+
+
+async def mark_kept(storage: Storage, folder: str) -> None:
+    """Mark a task's folder so that it outlives the task. Raises Unavailable."""
+    for store in stores(storage):
+        if await store.below(folder):
+            await store.put(folder + KEEP, b"")
+
+
+class Janitor:
+    """Removes the orphans of one namespace."""
+
+    def __init__(
+        self, store: TaskStore, storage: Storage, clock: Clock, settings: ControllerSettings, metrics: ControllerMetrics
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._clock = clock
+        self._namespace = settings.namespace
+        self._age = timedelta(seconds=settings.orphan_seconds)
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Sweep now and then, until cancelled. A sweep that fails is logged and tried again."""
+        while True:
+            try:
+                await self.sweep()
+            except VelumError as error:
+                log.warning("sweeping orphans: %s", error)
+            await asyncio.sleep(self._age.total_seconds() / SWEEPS_PER_AGE)
+
+    async def sweep(self) -> tuple[str, ...]:
+        """Remove every orphan that is old enough; return the names. Raises Unavailable."""
+        names: set[str] = set()
+        for store in stores(self._storage):
+            names.update(await store.folders(f"tasks/{self._namespace}/"))
+        return tuple([name for name in sorted(names) if await self._remove(name)])
+
+    async def _remove(self, name: str) -> bool:
+        if await self._exists(name):
+            return False
+        folder = task_folder(self._namespace, name)
+        blobs = [blob for store in stores(self._storage) for blob in await store.below(folder)]
+        if not blobs or any(blob.key == folder + KEEP for blob in blobs):
+            return False
+        if self._clock.now() - min(blob.modified for blob in blobs) < self._age:
+            return False
+        if await self._exists(name):  # listing took time, and a task may have been made in it
+            return False
+        removed = await self._storage.remove(folder)
+        self._metrics.orphans.inc()
+        log.info("removed %d orphaned objects below %s", removed, folder)
+        return True
+
+    async def _exists(self, name: str) -> bool:
+        try:
+            await self._store.get(name)
+        except NotFound:
+            return False
+        return True

@@ -1,0 +1,220 @@
+"""Keeping Ray Serve in line with the models that tasks need.
+
+One loop looks at Ray, puts the config when it has to, and writes each model's `Ready` condition. A model is deployed
+when the first task needs it and stays as long as its resource exists: Serve scales it to zero replicas when it is idle,
+and keeping the application makes the next start quick. The config is put only when its hash changed or Ray lost an
+application (it was restarted).
+
+Room in a model (`velum_operator.slots`) is opened when Ray says that its application runs, and closed while Ray is
+away. So tasks wait in the queue instead of spending attempts on a server that is not there.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from velum.api.model import AnonymizationModel
+from velum.api.task import TaskSpec
+from velum.clock import Clock
+from velum.errors import Conflict, NotFound, Unavailable
+from velum.settings import Settings
+from velum.tasks.store import ModelEvent, ModelStore
+from velum_operator.desk import newer
+from velum_operator.errors import ServingRefused
+from velum_operator.metrics import ControllerMetrics
+from velum_operator.ray import Application, Deployed, RayClient
+from velum_operator.readiness import readiness, state_of
+from velum_operator.reconcile import Seen
+from velum_operator.serving import build_serving_config, capacity, config_hash
+from velum_operator.slots import Slots
+
+log = logging.getLogger(__name__)
+
+SOON_SECONDS = 1.0
+"""Between looks while a model is being deployed, or Ray is away: somebody waits."""
+
+IDLE_SECONDS = 10.0
+"""Between looks else."""
+
+REFUSED_SECONDS = 30.0
+"""Between tries with a config that Ray refused: only a change of it or of Ray's installation can help."""
+
+SERVING = frozenset({"RUNNING", "UNHEALTHY"})
+"""Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
+
+
+class ModelKeeper:
+    """Knows the models, deploys them, and writes their status. `changed` is called with a model that tasks wait for."""
+
+    def __init__(
+        self,
+        store: ModelStore,
+        ray: RayClient,
+        slots: Slots,
+        clock: Clock,
+        settings: Settings,
+        metrics: ControllerMetrics,
+    ) -> None:
+        self._store = store
+        self._ray = ray
+        self._slots = slots
+        self._clock = clock
+        self._settings = settings
+        self._metrics = metrics
+        self._models: dict[str, AnonymizationModel] = {}
+        self._wanted: set[str] = set()
+        self._opened: set[str] = set()
+        self._applied = ""
+        self._refused: tuple[str, float, str] = ("", 0.0, "")
+        self._look = asyncio.Event()
+        self.changed: Callable[[str], None] = lambda _: None
+
+    async def start(self) -> None:
+        """Read the models that exist, so that the first tasks are not told that there are none. Raises Unavailable."""
+        for model in await self._store.list_models():
+            self.observe(ModelEvent("present", model))
+
+    def observe(self, event: ModelEvent) -> None:
+        """Take in what the watch shows."""
+        model = event.model
+        known = self._models.get(model.name)
+        if event.kind == "gone":
+            if known is not None and known.metadata.uid == model.metadata.uid:
+                del self._models[model.name]
+                self._wanted.discard(model.name)
+                self._close(model.name)
+                self.changed(model.name)
+                self._look.set()
+            return
+        same = known is not None and known.metadata.uid == model.metadata.uid
+        if same and known is not None and not newer(model.metadata.resource_version, known.metadata.resource_version):
+            return
+        self._models[model.name] = model
+        if not same or known is None or known.spec != model.spec:
+            if model.name in self._opened:
+                self._slots.resize(model.name, capacity(model))
+            self.changed(model.name)
+            self._look.set()
+
+    # What the controller asks
+
+    def view(self, spec: TaskSpec) -> Seen:
+        """Return whether the task's model exists and serves its classes, and what to tell people if not."""
+        model = self._models.get(spec.model)
+        if model is None:
+            known = ", ".join(sorted(self._models)) or "none"
+            return "missing", f"no AnonymizationModel {spec.model!r}; there are: {known}"
+        lacking = [name for name in spec.classes.names() if name not in model.spec.classes]
+        if lacking:
+            return "lacks-class", _lacks(model, lacking)
+        return "known", ""
+
+    def want(self, name: str) -> None:
+        """Have this model deployed: a task waits for it."""
+        if name in self._models and name not in self._wanted:
+            self._wanted.add(name)
+            self._look.set()
+
+    def suspect(self) -> None:
+        """Look at Ray now: an order was not taken or got lost."""
+        self._look.set()
+
+    # The loop
+
+    async def run(self) -> None:
+        """Keep Ray in line until cancelled."""
+        while True:
+            self._look.clear()
+            pause = await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
+
+    async def look(self) -> float:
+        """Bring Ray and the models' statuses in line once; return the seconds until the next look."""
+        try:
+            deployed = await self._ray.deployed()
+            if await self._apply(deployed):
+                deployed = await self._ray.deployed()
+        except Unavailable as error:
+            log.warning("%s", error)
+            await self._report(None, str(error))
+            return SOON_SECONDS if self._wanted else IDLE_SECONDS
+        await self._report(deployed, self._refused[2])
+        waiting = any(_waiting(deployed.applications.get(name)) for name in self._wanted)
+        return SOON_SECONDS if waiting else IDLE_SECONDS
+
+    async def _apply(self, deployed: Deployed) -> bool:
+        """Put the config if it has to be; tell whether it was put."""
+        self._wanted.update(name for name in deployed.applications if name in self._models)
+        serve = [self._models[name] for name in sorted(self._wanted) if name in self._models]
+        if not serve and not deployed.applications:
+            return False
+        config = build_serving_config(serve, self._settings)
+        digest = config_hash(config)
+        lost = any(model.name not in deployed.applications for model in serve)
+        if digest == self._applied and not lost:
+            return False
+        if digest == self._refused[0] and time.monotonic() < self._refused[1]:
+            return False
+        try:
+            await self._ray.apply(config)
+        except ServingRefused as error:
+            log.error("Ray Serve refuses the config: %s", error)
+            self._refused = (digest, time.monotonic() + REFUSED_SECONDS, str(error))
+            self._metrics.applies.labels("failed").inc()
+            return False
+        except Unavailable:
+            self._metrics.applies.labels("failed").inc()
+            raise
+        log.info("Ray Serve now serves: %s", ", ".join(model.name for model in serve) or "nothing")
+        self._applied, self._refused = digest, ("", 0.0, "")
+        self._metrics.applies.labels("ok").inc()
+        return True
+
+    async def _report(self, deployed: Deployed | None, trouble: str) -> None:
+        for model in list(self._models.values()):
+            application = deployed.applications.get(model.name) if deployed is not None else None
+            if application is not None and application.status in SERVING:
+                self._open(model)
+            elif deployed is None or application is None or application.status == "DEPLOY_FAILED":
+                self._close(model.name)
+            await self._write(model, deployed, application, trouble)
+
+    async def _write(
+        self, model: AnonymizationModel, deployed: Deployed | None, application: Application | None, trouble: str
+    ) -> None:
+        state = state_of(model.name in self._wanted, deployed is not None, application, trouble)
+        status = readiness(model, state, self._clock.now())
+        if status == model.status:
+            return
+        try:
+            written = await self._store.write_model_status(model, status)
+        except (Conflict, NotFound):
+            return  # the watch brings what changed, and the next look writes
+        except Unavailable as error:
+            log.warning("status of model %s: %s", model.name, error)
+            return
+        self.observe(ModelEvent("present", written))
+
+    def _open(self, model: AnonymizationModel) -> None:
+        self._opened.add(model.name)
+        self._slots.resize(model.name, capacity(model))
+
+    def _close(self, name: str) -> None:
+        self._opened.discard(name)
+        self._slots.resize(name, 0)
+
+
+def _waiting(application: Application | None) -> bool:
+    return application is None or application.status not in {"RUNNING", "DEPLOY_FAILED"}
+
+
+def _lacks(model: AnonymizationModel, lacking: list[str]) -> str:
+    return (
+        f"model {model.name!r} does not find {', '.join(lacking)}, only {', '.join(model.spec.classes)}; "
+        "`velum models fetch street` gets a pack that does, then start with `velum up --packs DIR` "
+        "or add the pack and its classes to the model's spec"
+    )

@@ -1,0 +1,112 @@
+"""Ray Serve's REST API on Ray's dashboard: what runs, and what shall run.
+
+`GET` and `PUT /api/serve/applications/` (https://docs.ray.io/en/latest/serve/api/#serve-rest-api). With token
+authentication on (the default for clusters since Ray 2.52) both want `Authorization: Bearer <token>`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import aiohttp
+
+from velum.errors import Unavailable
+from velum.settings import ServingSettings
+from velum_operator.errors import ServingRefused
+from velum_operator.serving import DEPLOYMENT
+
+PART = "Ray Serve"
+
+READ_SECONDS = 10.0
+"""How long a look at Ray may take."""
+
+APPLY_SECONDS = 120.0
+"""How long a config may take to be accepted: the first one starts Serve's controller and proxies."""
+
+TEXT = 1000
+"""Characters of a refusal that are shown."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What Ray says about one application: its status word, why, and how many replicas run."""
+
+    status: str
+    message: str = ""
+    replicas: int = 0
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What Ray serves now."""
+
+    applications: Mapping[str, Application] = field(default_factory=dict)
+
+
+class RayClient:
+    """Talks to one dashboard. Use as an async context manager."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        self._url = f"{settings.dashboard.rstrip('/')}/api/serve/applications/"
+        self._headers: dict[str, str] = {}
+        if settings.token is not None:
+            self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers=self._headers, cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def deployed(self) -> Deployed:
+        """Return what runs. Raises Unavailable."""
+        async with self._call("GET", READ_SECONDS) as response:
+            await _accepted(response)
+            try:
+                return parse_deployed(await response.json())
+            except (ValueError, TypeError, AttributeError) as error:
+                raise Unavailable(PART, f"{self._url} gave an answer that makes no sense: {error}") from error
+
+    async def apply(self, config: dict[str, Any]) -> None:
+        """Make Ray serve exactly this. Raises Unavailable, and ServingRefused when the config is at fault."""
+        async with self._call("PUT", APPLY_SECONDS, config) as response:
+            if response.status == 400:
+                raise ServingRefused((await response.text())[:TEXT])
+            await _accepted(response)
+
+    @asynccontextmanager
+    async def _call(self, method: str, seconds: float, body: Any = None) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise Unavailable(PART, "the client is closed")
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        try:
+            async with self._session.request(method, self._url, json=body, timeout=timeout) as response:
+                yield response
+        except TimeoutError as error:
+            raise Unavailable(PART, f"{self._url} gave no answer within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(PART, f"{self._url}: {error or type(error).__name__}") from error
+
+
+async def _accepted(response: aiohttp.ClientResponse) -> None:
+    if response.status in {401, 403}:
+        raise Unavailable(PART, f"the dashboard answered {response.status}: set serving.token (VELUM_SERVING_TOKEN)")
+    if response.status != 200:
+        raise Unavailable(PART, f"the dashboard answered {response.status}: {(await response.text())[:TEXT].strip()}")
+
+
+def parse_deployed(body: Any) -> Deployed:
+    """Return what Ray's answer (`ServeInstanceDetails`) says, of which only a little matters."""
+    return Deployed({name: _application(details) for name, details in body["applications"].items()})
+
+
+def _application(details: Any) -> Application:
+    deployment = (details.get("deployments") or {}).get(DEPLOYMENT) or {}
+    replicas = sum(1 for replica in deployment.get("replicas") or () if replica.get("state") == "RUNNING")
+    message = details.get("message") or deployment.get("message") or ""
+    return Application(str(details["status"]), str(message), replicas)

@@ -1,0 +1,71 @@
+"""From Ray's words about an application to a model's status. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from velum.api.conditions import READY, ConditionStatus, set_condition
+from velum.api.model import AnonymizationModel, ModelStatus
+from velum.api.reasons import Reason
+from velum_operator.ray import Application
+
+MESSAGE_LENGTH = 2048
+"""As the CRD bounds it. The end of a message is kept: that is where a traceback names the error."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a model stands."""
+
+    ready: ConditionStatus
+    reason: Reason
+    message: str
+    replicas: int = 0
+    observed: bool = False
+
+
+_WORDS: dict[str, tuple[ConditionStatus, Reason, str]] = {
+    "NOT_STARTED": ("False", Reason.DEPLOYING, "waits to be deployed"),
+    "DEPLOYING": ("False", Reason.DEPLOYING, "is being deployed"),
+    "DEPLOY_FAILED": ("False", Reason.DEPLOY_FAILED, "could not be deployed"),
+    "RUNNING": ("True", Reason.DEPLOYED, "takes tasks"),
+    "UNHEALTHY": ("False", Reason.DEPLOY_FAILED, "a replica died and is being replaced"),
+    "DELETING": ("False", Reason.DEPLOYING, "is being replaced"),
+}
+"""Ray's ApplicationStatus → condition, reason, words used when Ray gives none."""
+
+
+def state_of(wanted: bool, reachable: bool, application: Application | None, trouble: str) -> State:
+    """Return how a model stands.
+
+    Args:
+        wanted: a task has needed it.
+        reachable: Ray answered.
+        application: what Ray says about it, None when Ray does not know it.
+        trouble: why Ray did not answer or did not take the config, else empty.
+    """
+    if not wanted:
+        return State("Unknown", Reason.IDLE, "no task has needed it yet; it is deployed when one does")
+    if not reachable:
+        return State("Unknown", Reason.RAY_UNAVAILABLE, trouble)
+    if application is None:
+        if trouble:
+            return State("False", Reason.DEPLOY_FAILED, trouble)
+        return State("False", Reason.DEPLOYING, "waits to be deployed")
+    ready, reason, words = _WORDS.get(application.status, ("Unknown", Reason.DEPLOYING, application.status))
+    return State(ready, reason, application.message or words, application.replicas, observed=True)
+
+
+def readiness(model: AnonymizationModel, state: State, now: datetime) -> ModelStatus:
+    """Return the model's status in this state; equal to the old one when nothing changed."""
+    message = state.message[-MESSAGE_LENGTH:]
+    old, generation = model.status, model.metadata.generation
+    return old.model_copy(
+        update={
+            "conditions": set_condition(
+                old.conditions, READY, state.ready, str(state.reason), message, generation=generation, now=now
+            ),
+            "observed_generation": generation if state.observed else old.observed_generation,
+            "replicas": state.replicas,
+            "message": message,
+        }
+    )

@@ -1,0 +1,111 @@
+"""The document that tells Ray Serve what to run: one application per model, rendered as plain data.
+
+The document is Ray's multi-application config (`ray.serve.schema.ServeDeploySchema`, checked in a test against the
+installed Ray). It is the whole truth about the cluster: Ray removes applications that it does not list. Equal models
+give equal bytes, so a hash tells whether anything changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from velum.api.model import AnonymizationModel, Scale
+from velum.settings import Settings
+
+IMPORT_PATH = "velum_serve.app:build"
+DEPLOYMENT = "Anonymizer"
+
+UPSCALE_SECONDS = 1.0
+"""How long load must last before a replica is added. A cold replica takes many times longer to start anyway."""
+
+LOOK_BACK_SECONDS = 5.0
+"""Window over which load is averaged; Ray's default of 30 s would hold back a burst of pictures for half a minute."""
+
+
+def build_serving_config(models: Iterable[AnonymizationModel], settings: Settings) -> dict[str, Any]:
+    """Return the config that serves these models. Pure, and the same for any order of them."""
+    url = urlsplit(settings.serving.url)
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {
+            "host": url.hostname or "127.0.0.1",
+            "port": url.port or (443 if url.scheme == "https" else 80),
+        },
+        # One line per picture in Ray's own log would cost more than it tells: the task's status has it all.
+        "logging_config": {"enable_access_log": False},
+        "applications": [_application(model, settings) for model in sorted(models, key=lambda model: model.name)],
+    }
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Return a hash that differs when the config does."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def capacity(model: AnonymizationModel) -> int:
+    """Return how many attempts this model takes at a time when it has scaled up fully.
+
+    All of it is handed out at once although replicas come one by one: Ray holds what its replicas have no room for,
+    and sees by it that more replicas are needed.
+    """
+    return model.spec.scale.max_replicas * model.spec.scale.max_ongoing
+
+
+def _application(model: AnonymizationModel, settings: Settings) -> dict[str, Any]:
+    spec = model.spec
+    return {
+        "name": model.name,
+        "route_prefix": f"/{model.name}",
+        "import_path": IMPORT_PATH,
+        "args": _args(model, settings),
+        "deployments": [
+            {
+                "name": DEPLOYMENT,
+                "ray_actor_options": {"num_cpus": spec.cpu_millis / 1000, "num_gpus": spec.gpu_percent / 100},
+                "max_ongoing_requests": spec.scale.max_ongoing,
+                "autoscaling_config": _autoscaling(spec.scale),
+            }
+        ],
+    }
+
+
+def _autoscaling(scale: Scale) -> dict[str, Any]:
+    return {
+        "min_replicas": scale.min_replicas,
+        # A model is deployed because a task waits for it: its first replica need not wait for the autoscaler to notice,
+        # and a pack that cannot be loaded shows at once, before work is handed to it.
+        "initial_replicas": max(1, scale.min_replicas),
+        "max_replicas": scale.max_replicas,
+        "target_ongoing_requests": scale.target_ongoing,
+        "upscale_delay_s": UPSCALE_SECONDS,
+        "downscale_delay_s": scale.idle_seconds,
+        "look_back_period_s": min(LOOK_BACK_SECONDS, scale.idle_seconds),
+    }
+
+
+def _args(model: AnonymizationModel, settings: Settings) -> dict[str, Any]:
+    spec = model.spec
+    return {
+        "model": model.name,
+        "packs": list(spec.packs),
+        "classes": list(spec.classes),
+        "pack_folders": [_path(folder) for folder in settings.serving.packs],
+        "cache": _path(settings.serving.cache) if settings.serving.cache is not None else None,
+        "input_url": settings.storage.input,
+        "output_url": settings.storage.output,
+        "max_pixels": settings.limit.pixels,
+        "upload_bytes": settings.limit.upload_bytes,
+        "source_allow_private": settings.source.allow_private,
+        "source_timeout_seconds": settings.source.timeout_seconds,
+        "batch_size": spec.batch.max_size,
+        "batch_wait_seconds": spec.batch.wait_millis / 1000,
+        "threads": spec.threads or max(1, spec.cpu_millis // 1000),
+    }
+
+
+def _path(path: Path) -> str:
+    # As given: it is a path of the replicas, which in a cluster are on other machines.
+    return str(path)
