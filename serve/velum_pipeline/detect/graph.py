@@ -25,6 +25,8 @@ from onnx import numpy_helper
 from velum_pipeline.detect.errors import ModelInvalid
 
 BATCH_AXIS, ROW_AXIS = 0, 2
+FREE_INITIALIZERS_IR = 4
+"""The first ONNX IR version in which an initializer need not be an input."""
 
 
 def freed(model: bytes, *, batch: bool, size: bool) -> bytes:
@@ -37,6 +39,7 @@ def freed(model: bytes, *, batch: bool, size: bool) -> bytes:
     except Exception as error:  # protobuf's own error types are not public
         raise ModelInvalid(f"not an ONNX model: {error}") from error
     graph = proto.graph
+    proto.ir_version = max(proto.ir_version, FREE_INITIALIZERS_IR)
     _drop_initializer_inputs(graph)
     if len(graph.input) != 1 or len(graph.input[0].type.tensor_type.shape.dim) != 4:
         raise ModelInvalid("the model must have one input of shape (batch, 3, height, width)")
@@ -87,12 +90,14 @@ def _shuffle_from(
     """The last node and the channel order of a shuffle that begins at ``node``, or None."""
     if node.op_type != "Reshape" or node.input[1] not in constants or uses[node.output[0]] != 1:
         return None
-    target, transpose = constants[node.input[1]], reader[node.output[0]]
-    if len(target) != 5 or transpose.op_type != "Transpose" or uses[transpose.output[0]] != 1:
+    target, transpose = constants[node.input[1]], reader.get(node.output[0])
+    if len(target) != 5 or transpose is None or transpose.op_type != "Transpose" or uses[transpose.output[0]] != 1:
         return None
     axes = next((list(attribute.ints) for attribute in transpose.attribute if attribute.name == "perm"), None)
-    last = reader[transpose.output[0]]
-    if axes != [0, 2, 1, 3, 4] or last.op_type != "Reshape" or len(constants.get(last.input[1], ())) != 4:
+    last = reader.get(transpose.output[0])
+    if axes != [0, 2, 1, 3, 4] or last is None or last.op_type != "Reshape":
+        return None
+    if len(constants.get(last.input[1], ())) != 4:
         return None
     groups, per_group = int(target[1]), int(target[2])
     order = np.arange(groups * per_group, dtype=np.int64).reshape(groups, per_group).T.ravel()

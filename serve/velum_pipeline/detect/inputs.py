@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from velum_pipeline.detect.spec import DynamicInput, FixedInput, PixelSpec
 from velum_pipeline.detections import Floats
 
-AREA_BELOW = 0.5
-"""Below this scale a linear filter skips source pixels, and small faces alias away; area averaging sees all of them."""
-
 
 @dataclass(frozen=True)
 class Placement:
@@ -83,9 +80,9 @@ def prepare(pixels: NDArray[np.uint8], placement: Placement, spec: PixelSpec, ou
 def _canvas(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArray[np.uint8]:
     content = pixels
     if placement.content != placement.view:
-        scale = max(placement.content[0] / placement.view[0], placement.content[1] / placement.view[1])
-        method = cv2.INTER_AREA if scale < AREA_BELOW else cv2.INTER_LINEAR
-        content = np.asarray(cv2.resize(pixels, placement.content, interpolation=method), np.uint8)
+        # Linear also far down: these networks learned on pictures reduced like that. Area averaging, though it aliases
+        # less, cost HyperLPR a tenth of its recall on 1280x720 dashcam pictures.
+        content = np.asarray(cv2.resize(pixels, placement.content, interpolation=cv2.INTER_LINEAR), np.uint8)
     if placement.content == placement.canvas:
         return content
     canvas = np.full((placement.canvas[1], placement.canvas[0], 3), fill, np.uint8)

@@ -28,8 +28,8 @@ from velum_pipeline.options import ObjectClass
 SAME_OBJECT: Mapping[ObjectClass, float] = {
     ObjectClass.FACE: 0.35,
     ObjectClass.LICENSE_PLATE: 0.35,
-    ObjectClass.PERSON: 0.55,
-    ObjectClass.VEHICLE: 0.55,
+    ObjectClass.PERSON: 0.5,
+    ObjectClass.VEHICLE: 0.5,
 }
 """IoU from which two boxes are one object.
 
@@ -128,13 +128,13 @@ def _continue(box: Floats, others: Floats, across: int) -> NDArray[np.floating]:
 
 
 def _union_cut(candidates: Candidates, one: int, other: int, first: int, second: int) -> NDArray[np.bool_]:
-    cut = candidates.cut[[one, other]].any(axis=0)
+    cut: NDArray[np.bool_] = candidates.cut[one] | candidates.cut[other]
     cut[first], cut[second] = candidates.cut[other, first], candidates.cut[one, second]
     return cut.reshape(1, 4)
 
 
 def _suppress(candidates: Candidates, same_object: float, period: float | None) -> Candidates:
-    fragment = candidates.cut.any(axis=1)
+    fragment = np.asarray(candidates.cut.any(axis=1), np.bool_)
     rows = np.lexsort((np.arange(len(candidates)), fragment))
     kept: list[int] = []
     scores = candidates.scores.copy()
@@ -154,7 +154,10 @@ def _suppress(candidates: Candidates, same_object: float, period: float | None) 
 def _overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """IoU of each other box with this one, and the share of each other box that lies inside it."""
     low, high = np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=1, dtype=np.float64)
-    area = float(np.prod(box[2:] - box[:2], dtype=np.float64))
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1, dtype=np.float64)
+    shared = _area(np.maximum(high - low, 0))
+    area, areas = _area(box[None, 2:] - box[None, :2]), _area(others[:, 2:] - others[:, :2])
     return shared / np.maximum(areas + area - shared, 1e-9), shared / np.maximum(areas, 1e-9)
+
+
+def _area(sides: Floats) -> NDArray[np.float64]:
+    return np.multiply(sides[:, 0], sides[:, 1], dtype=np.float64)

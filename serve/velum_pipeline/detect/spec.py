@@ -37,13 +37,18 @@ class Split(Frozen):
 
 
 class PixelSpec(Frozen):
-    """How pixels become numbers: ``(pixel - mean) / std`` in ``colour`` order, pixels 0..255, ``fill`` where padded."""
+    """How pixels become numbers: ``(pixel - mean) / std`` in ``colour`` order, pixels 0..255, ``fill`` where padded.
+
+    ``above``: look only at views whose longer side exceeds so many pixels. For the large one of two networks: what the
+    small one sees at full size, the large one would only see blown up, and find things there that are none.
+    """
 
     colour: Literal["bgr", "rgb"]
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
     fill: Annotated[int, Field(ge=0, le=255)] = 0
     split: Split | None = None
+    above: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("std")
     @classmethod

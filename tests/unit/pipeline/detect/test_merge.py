@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from velum_pipeline.detect.candidates import Candidates
+from velum_pipeline.detect.merge import merge, opened
+
+Row = tuple[float, float, float, float]
+
+
+def candidates(*rows: tuple[Row, float, str]) -> Candidates:
+    """Rows of (box, score, cut sides as letters of LTRB)."""
+    return Candidates.of(
+        np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4),
+        np.array([score for _, score, _ in rows], np.float32),
+        cut=np.array([[side in cut for side in "LTRB"] for _, _, cut in rows], bool).reshape(-1, 4),
+    )
+
+
+def rows_of(found: Candidates) -> list[list[float]]:
+    return found.boxes.round(3).tolist()
+
+
+def test_two_detectors_one_object() -> None:
+    found = merge(candidates(((0, 0, 100, 100), 0.6, ""), ((4, 2, 102, 99), 0.9, "")), 0.5)
+    assert rows_of(found) == [[4, 2, 102, 99]]
+    np.testing.assert_allclose(found.scores, [0.9])
+
+
+def test_neighbours_stay_two() -> None:
+    assert len(merge(candidates(((0, 0, 100, 100), 0.6, ""), ((60, 0, 160, 100), 0.9, "")), 0.5)) == 2
+
+
+def test_a_fragment_does_not_beat_its_whole() -> None:
+    whole, fragment = (100, 100, 200, 300), (100, 100, 160, 300)
+    found = merge(candidates((whole, 0.55, ""), (fragment, 0.95, "R")), 0.5)
+    assert rows_of(found) == [list(whole)]
+    np.testing.assert_allclose(found.scores, [0.95])
+
+
+def test_a_small_fragment_goes_into_its_whole() -> None:
+    found = merge(candidates(((100, 100, 500, 300), 0.5, ""), ((420, 110, 500, 300), 0.8, "L")), 0.5)
+    assert len(found) == 1
+
+
+def test_a_small_whole_object_inside_another_stays() -> None:
+    """A rider on a bus is not a fragment of the bus."""
+    assert len(merge(candidates(((100, 100, 500, 300), 0.5, ""), ((420, 110, 480, 200), 0.8, "")), 0.5)) == 2
+
+
+def test_fragments_on_both_sides_of_a_border_become_one() -> None:
+    found = merge(candidates(((500, 100, 640, 300), 0.5, "R"), ((600, 104, 900, 298), 0.7, "L")), 0.5)
+    assert rows_of(found) == [[500, 100, 900, 300]]
+    np.testing.assert_allclose(found.scores, [0.7])
+    assert not found.cut.any()
+
+
+def test_fragments_without_overlap_become_one() -> None:
+    found = merge(candidates(((500, 100, 638, 300), 0.5, "R"), ((641, 104, 900, 298), 0.7, "L")), 0.5)
+    assert rows_of(found) == [[500, 100, 900, 300]]
+
+
+def test_fragments_of_four_windows_become_one() -> None:
+    corners = candidates(
+        ((100, 100, 210, 210), 0.9, "RB"),
+        ((190, 100, 300, 210), 0.8, "LB"),
+        ((100, 190, 210, 300), 0.7, "RT"),
+        ((190, 190, 300, 300), 0.6, "LT"),
+    )
+    assert rows_of(merge(corners, 0.5)) == [[100, 100, 300, 300]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (((500, 100, 640, 300), 0.5, "R"), ((600, 300, 900, 500), 0.7, "L")),  # one below the other
+        (((500, 100, 640, 300), 0.5, "R"), ((700, 104, 900, 298), 0.7, "L")),  # a gap: another border
+        (((500, 100, 640, 300), 0.5, "R"), ((600, 104, 900, 298), 0.7, "")),  # whole, only near
+        (((500, 100, 640, 300), 0.5, "L"), ((600, 104, 900, 298), 0.7, "R")),  # cut on the far sides
+    ],
+)
+def test_what_does_not_continue_is_not_joined(one: tuple[Row, float, str], other: tuple[Row, float, str]) -> None:
+    assert len(merge(candidates(one, other), 0.5)) == 2
+
+
+def test_around_the_seam_one_object() -> None:
+    width = 1000.0
+    same = candidates(((-20, 50, 40, 90), 0.9, ""), ((980, 50, 1040, 90), 0.8, ""), ((1981, 51, 2041, 90), 0.7, ""))
+    found = merge(same, 0.5, period=width)
+    assert len(found) == 1
+    assert len(merge(same, 0.5)) == 3
+
+
+def test_fragments_at_the_pictures_edges_meet_in_a_panorama() -> None:
+    edges = candidates(((950, 50, 1000, 90), 0.9, "R"), ((0, 50, 30, 90), 0.8, "L"))
+    assert rows_of(merge(edges, 0.5, period=1000)) == [[950, 50, 1030, 90]]
+    assert len(merge(edges, 0.5)) == 2
+
+
+def test_opened_splits_at_the_seam() -> None:
+    corners = np.array([[[960, 10], [1040, 10], [1040, 20], [960, 20]]], np.float32)
+    box = Candidates.of(np.array([[960, 10, 1040, 20]]), np.array([0.5]), corners)
+    found = opened(box, 1000)
+    assert rows_of(found) == [[960, 10, 1040, 20], [-40, 10, 40, 20]]
+    np.testing.assert_array_equal(found.corners[1, :, 0], [-40, 40, 40, -40])
+
+
+def test_opened_brings_far_boxes_back() -> None:
+    far = candidates(((2100, 0, 2150, 9), 0.5, ""), ((-90, 0, -40, 9), 0.4, ""), ((5, 0, 9, 9), 0.3, ""))
+    assert rows_of(opened(far, 1000)) == [[100, 0, 150, 9], [910, 0, 960, 9], [5, 0, 9, 9]]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert len(merge(Candidates.empty(), 0.5)) == 0
+    assert len(opened(merge(Candidates.empty(), 0.5, 100), 100)) == 0
+
+
+side = st.integers(0, 60)
+boxes = st.tuples(side, side, st.integers(1, 40), st.integers(1, 40)).map(
+    lambda v: (float(v[0]), float(v[1]), float(v[0] + v[2]), float(v[1] + v[3]))
+)
+cuts = st.text("LTRB", max_size=2)
+rows = st.lists(st.tuples(boxes, st.integers(1, 100).map(lambda v: v / 100), cuts), max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows, st.randoms(use_true_random=False), st.sampled_from([None, 100.0]))
+def test_the_order_of_arrival_does_not_matter(
+    given_rows: list[tuple[Row, float, str]], random: object, period: float | None
+) -> None:
+    shuffled = list(given_rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = merge(candidates(*given_rows), 0.5, period), merge(candidates(*shuffled), 0.5, period)
+    assert rows_of(one) == rows_of(other)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows)
+def test_every_candidate_stays_covered(given_rows: list[tuple[Row, float, str]]) -> None:
+    """No candidate vanishes: each overlaps a result by the suppression's own measure, with at least its score."""
+    found = merge(candidates(*given_rows), 0.5)
+    for box, score, _ in given_rows:
+        low, high = np.maximum(found.boxes[:, :2], box[:2]), np.minimum(found.boxes[:, 2:], box[2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        own = (box[2] - box[0]) * (box[3] - box[1])
+        assert shared.max() >= own / 3 - 1e-3  # IoU of a half means two thirds of the smaller, a third after a chain
+        assert found.scores.max() >= np.float32(score)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows)
+def test_merging_twice_changes_nothing(given_rows: list[tuple[Row, float, str]]) -> None:
+    whole = candidates(*((box, score, "") for box, score, _ in given_rows))
+    once = merge(whole, 0.5)
+    assert rows_of(merge(once, 0.5)) == rows_of(once)
