@@ -1,0 +1,42 @@
+"""Query strings of the contract: names with `-` or `_`, empty values mean the default, unknown names are refused."""
+
+import difflib
+from collections.abc import Iterable
+
+from velum.errors import InvalidInput
+from velum_ingress.parameters.values import shown
+
+
+def collect(
+    pairs: Iterable[tuple[str, str]], known: Iterable[str], aliases: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Return the texts that were given, by the contract's names.
+
+    Args:
+        pairs: names and values as the query string has them.
+        known: names that are accepted.
+        aliases: other spelling → known name.
+
+    Raises:
+        InvalidInput: a name is unknown, or a parameter has two values.
+    """
+    names = {name: name for name in known} | (aliases or {})
+    found: dict[str, str] = {}
+    for given, value in pairs:
+        name = names.get(given.replace("_", "-"))
+        if name is None:
+            raise InvalidInput(_bounded(given), f"no such parameter{_suggestion(given, names)}")
+        if not value.strip():
+            continue
+        if found.setdefault(name, value) != value:
+            raise InvalidInput(name, "given twice, with different values")
+    return found
+
+
+def _suggestion(given: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(given.replace("_", "-").lower()[:64], list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _bounded(given: str) -> str:
+    return given if len(given) <= 64 and given.isprintable() else shown(given)

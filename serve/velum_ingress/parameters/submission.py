@@ -1,0 +1,168 @@
+"""From a request's query and headers to what a task needs: the contract's parameters, checked.
+
+Nothing here asks a store: whether the model serves the classes, and whether the webhook may be called, is checked
+where the task is made.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from velum.api.task import (
+    BoxedClass,
+    Classes,
+    ObjectSource,
+    PersonClass,
+    PlateClass,
+    ShapedClass,
+    Source,
+    TaskSpec,
+    Tiling,
+    Webhook,
+)
+from velum.errors import InvalidInput
+from velum.settings import ApiSettings
+from velum.tasks.store import SecretHeader
+from velum_ingress.parameters.query import collect
+from velum_ingress.parameters.secret import secret_header
+from velum_ingress.parameters.table import BY_NAME, CLASSES, HEADER_NAME
+
+BOXED: dict[str, type[BoxedClass]] = {"face": BoxedClass, "license-plate": PlateClass}
+SHAPED: dict[str, type[ShapedClass]] = {"person": PersonClass, "vehicle": ShapedClass}
+
+PLAIN = {
+    "method": "method",
+    "bbox": "bbox",
+    "ignores": "ignores",
+    "debug": "debug",
+    "score": "score",
+    "quality": "quality",
+    "compress-level": "compress_level",
+    "mask-scale": "mask_scale_percent",
+    "watermark": "watermark",
+}
+"""Parameter → field of the spec, where nothing but the name differs."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a server's operator decides for requests that do not say."""
+
+    classes: tuple[str, ...]
+    allowed: tuple[str, ...]
+    model: str
+    tiling: Tiling
+    save_mask: str
+
+    @classmethod
+    def of(cls, settings: ApiSettings) -> Self:
+        """Return the defaults of these settings. Raises InvalidInput with the setting's name."""
+        for field, words in (("api.classes", settings.classes), ("api.default_classes", settings.default_classes)):
+            unknown = [word for word in words if word not in CLASSES]
+            if unknown:
+                raise InvalidInput(field, f"{unknown[0]!r} is not one of {', '.join(CLASSES)}")
+        refused = [word for word in settings.default_classes if settings.classes and word not in settings.classes]
+        if refused:
+            raise InvalidInput("api.default_classes", f"{refused[0]!r} is not among api.classes")
+        return cls(
+            classes=settings.default_classes,
+            allowed=settings.classes or CLASSES,
+            model=settings.model,
+            tiling=BY_NAME["format"].reader("api.format", settings.format),
+            save_mask=BY_NAME["save-mask"].reader("api.save_mask", settings.save_mask),
+        )
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a client asks for. `model_named`: whether the client chose the model, or the server's default is taken."""
+
+    classes: Classes
+    model: str
+    model_named: bool
+    name: str | None
+    webhook: str | None
+    header: SecretHeader | None
+    options: Mapping[str, Any]
+
+    def spec(self, key: str, filename: str) -> TaskSpec:
+        """Return the task's spec for an upload at this key of the input store."""
+        return TaskSpec(
+            source=Source(object=ObjectSource(key=key)),
+            filename=filename,
+            model=self.model,
+            classes=self.classes,
+            webhook=Webhook(url=self.webhook) if self.webhook is not None else None,
+            **self.options,
+        )
+
+
+def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults: Defaults) -> Submission:
+    """Return what the request asks for.
+
+    Raises:
+        InvalidInput: `field` is the parameter's name in the contract's spelling.
+    """
+    texts = collect(query, BY_NAME)
+    values = {name: BY_NAME[name].reader(name, text) for name, text in texts.items()}
+    wanted = _wanted(values, defaults)
+    webhook, header = values.get("webhook"), secret_header(values, headers)
+    if header is not None and webhook is None:
+        raise InvalidInput(HEADER_NAME, "is sent with the webhook's call; give the parameter webhook too")
+    options = {field: values[name] for name, field in PLAIN.items() if name in values}
+    if options.get("quality") == 0:
+        del options["quality"]
+    return Submission(
+        classes=_classes(wanted, values),
+        model=values.get("model", defaults.model),
+        model_named="model" in values,
+        name=values.get("name"),
+        webhook=webhook,
+        header=header,
+        options={
+            **options,
+            "tiling": values.get("format", defaults.tiling),
+            "save_mask": values.get("save-mask", defaults.save_mask),
+        },
+    )
+
+
+def _wanted(values: Mapping[str, Any], defaults: Defaults) -> tuple[str, ...]:
+    """Return the classes asked for; the server's default ones when the request turns none on."""
+    wanted = tuple(name for name in CLASSES if values.get(name))
+    for name in wanted:
+        if name not in defaults.allowed:
+            raise InvalidInput(name, f"this server was started for {', '.join(defaults.allowed)} only")
+    # A default class that the request turns off stays off.
+    wanted = wanted or tuple(name for name in CLASSES if name in defaults.classes and values.get(name, True))
+    if not wanted:
+        raise InvalidInput(CLASSES[0], f"at least one of {', '.join(CLASSES)} must be true")
+    return wanted
+
+
+def _classes(wanted: tuple[str, ...], values: Mapping[str, Any]) -> Classes:
+    found: dict[str, Any] = {}
+    for name in wanted:
+        if name in BOXED:
+            given = _given(
+                values,
+                threshold_percent=f"{name}-threshold",
+                kernel_percent=f"kernel-size-{name}",
+                gradient_start_percent=f"{name}-anonymization-gradient-start",
+                gradient_stop_percent=f"{name}-anonymization-gradient-stop",
+            )
+            boxed = BOXED[name](**given)
+            if boxed.gradient_start_percent < boxed.gradient_stop_percent:
+                raise InvalidInput(
+                    f"{name}-anonymization-gradient-start",
+                    f"must not be smaller than {name}-anonymization-gradient-stop: the effect begins outside",
+                )
+            found[name.replace("-", "_")] = boxed
+        else:
+            given = _given(values, threshold_percent=f"{name}-threshold", kernel_pixels=f"kernel-size-{name}")
+            found[name] = SHAPED[name](**given)
+    return Classes(**found)
+
+
+def _given(values: Mapping[str, Any], **fields: str) -> dict[str, Any]:
+    return {field: values[name] for field, name in fields.items() if name in values}

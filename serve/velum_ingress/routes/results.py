@@ -1,0 +1,177 @@
+"""`GET /v1/file/{id}/…`: what a task made. Files stream from storage; only `quality`, `compress-level` and
+`mask-scale` make a file anew, a few at a time.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from velum.api import AnonymizationTask, ResultFile
+from velum.api.v1 import filename, status_word
+from velum.errors import InvalidInput, NotFound
+from velum_ingress import described
+from velum_ingress.downloads import made, result_name, stored
+from velum_ingress.errors import NoSuchResult, NotReady, TaskFailed
+from velum_ingress.links import task_id
+from velum_ingress.parameters import collect
+from velum_ingress.parameters.values import whole
+from velum_ingress.routes.reading import readable
+from velum_ingress.services import Services, services
+from velum_pipeline import masks, media
+
+router = APIRouter(tags=["results"])
+
+QUALITY, COMPRESS_LEVEL, MASK_SCALE = whole(0, 100), whole(0, 9), whole(1, 100)
+FRAME = whole(0, 2**31 - 1)
+FRAME_ALIASES = {"start-frame": "start", "end-frame": "end"}
+
+QUALITY_TYPES = frozenset({"image/jpeg", "image/webp"})
+LEVEL_TYPES = frozenset({"image/png", "image/tiff"})
+"""Types that each parameter means something to; for the others it changes nothing."""
+
+
+@readable(router, "/v1/file/{id}/anonymised", **described.ANONYMISED)
+async def anonymised(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
+    """Return the anonymized picture, in the format it came in."""
+    rooms = services(request)
+    given = _read(request, {"quality": QUALITY, "compress-level": COMPRESS_LEVEL})
+    task, file = await _result(rooms, id, "anonymised", video=False)
+    # 0 means default, as in the upload: the file as it is.
+    quality = given.get("quality") if file.media_type in QUALITY_TYPES else None
+    level = given.get("compress-level") if file.media_type in LEVEL_TYPES else None
+    if quality in {None, 0, task.spec.quality} and level in {None, task.spec.compress_level}:
+        return await stored(request, rooms.storage.outputs, file, _name(task, "anonymised", file))
+    tag = f'"{file.sha256}-q{quality}-c{level}"'
+    return await _remade(
+        request, task, "anonymised", file, tag, lambda data: media.reencode(data, quality=quality, compress_level=level)
+    )
+
+
+@readable(router, "/v1/file/{id}/binary-mask", **described.MASK)
+async def binary_mask(request: Request, id: str) -> Response:  # noqa: A002
+    """Return the binary mask: 0 background, 255 anonymized."""
+    return await _mask(request, id, "binary-mask")
+
+
+@readable(router, "/v1/file/{id}/instance-mask", **described.MASK)
+async def instance_mask(request: Request, id: str) -> Response:  # noqa: A002
+    """Return the instance mask: instance numbers in green, class bits in blue."""
+    return await _mask(request, id, "instance-mask")
+
+
+@readable(router, "/v1/file/{id}/metadata", **described.METADATA)
+async def metadata(request: Request, id: str) -> Response:  # noqa: A002
+    """Return what was found in the picture, and where."""
+    rooms = services(request)
+    _read(request, {})
+    task, file = await _result(rooms, id, "metadata", video=False)
+    return await stored(request, rooms.storage.outputs, file, _name(task, "metadata", file))
+
+
+@readable(router, "/v1/file/{id}/video/anonymised", **described.VIDEO)
+async def video_anonymised(request: Request, id: str) -> Response:  # noqa: A002
+    """Return the anonymized video. Range requests work."""
+    rooms = services(request)
+    _read(request, {})
+    task, file = await _result(rooms, id, "anonymised", video=True)
+    return await stored(request, rooms.storage.outputs, file, _name(task, "anonymised", file))
+
+
+@readable(router, "/v1/file/{id}/video/metadata", **described.VIDEO_METADATA)
+async def video_metadata(request: Request, id: str) -> Response:  # noqa: A002
+    """Return what was found in the video's frames, all of them or those from `start` to `end`, both inclusive."""
+    rooms = services(request)
+    given = _read(request, {"start": FRAME, "end": FRAME}, FRAME_ALIASES)
+    start, end = given.get("start", 0), given.get("end")
+    if end is not None and end < start:
+        raise InvalidInput("end", f"must not be before start, got {start}..{end}")
+    task, file = await _result(rooms, id, "metadata", video=True)
+    if not given:
+        return await stored(request, rooms.storage.outputs, file, _name(task, "metadata", file))
+    stop = None if end is None else end + 1
+    tag = f'"{file.sha256}-{start}-{stop}"'
+    return await _remade(
+        request, task, "metadata", file, tag, lambda data: json.dumps(json.loads(data)[start:stop]).encode()
+    )
+
+
+async def _mask(request: Request, name: str, role: str) -> Response:
+    rooms = services(request)
+    scale = _read(request, {"mask-scale": MASK_SCALE}).get("mask-scale", 100)
+    task, file = await _result(rooms, name, role, video=False)
+    if scale == 100:
+        return await stored(request, rooms.storage.outputs, file, _name(task, role, file))
+    return await _remade(
+        request, task, role, file, f'"{file.sha256}-s{scale}"', lambda data: masks.rescale(data, scale)
+    )
+
+
+def _read(
+    request: Request, readers: Mapping[str, Callable[[str, str], Any]], aliases: dict[str, str] | None = None
+) -> dict[str, Any]:
+    texts = collect(request.query_params.multi_items(), readers, aliases)
+    return {name: readers[name](name, text) for name, text in texts.items()}
+
+
+async def _result(rooms: Services, name: str, role: str, *, video: bool) -> tuple[AnonymizationTask, ResultFile]:
+    """Return the task and its file of this role.
+
+    Raises:
+        NotFound: no such task, or its files were deleted.
+        NotReady: it has not ended.
+        TaskFailed: it ended without a result.
+        NoSuchResult: it made no such file.
+    """
+    task = await rooms.store.get(task_id(name))
+    match status_word(task):
+        case "deleted":
+            raise NoSuchResult(f"the files of task {name} were deleted")
+        case "failed":
+            raise TaskFailed(task)
+        case "done" if task.status.result is not None:
+            _check_kind(task, role, video=video)
+            file = task.status.result.files().get(role)
+            if file is None:
+                raise NoSuchResult(_why_missing(task, role))
+            return task, file
+        case state:
+            raise NotReady(task.name, state)
+
+
+def _check_kind(task: AnonymizationTask, role: str, *, video: bool) -> None:
+    is_video = (task.status.media_type or "").startswith("video/")
+    if is_video and role.endswith("mask"):
+        raise NoSuchResult("videos have no masks in v1")
+    if is_video != video:
+        kind, middle = ("a video", "/video") if is_video else ("an image", "")
+        raise NoSuchResult(f"task {task.name} is {kind}; its address is /v1/file/{task.name}{middle}/{role}")
+
+
+def _why_missing(task: AnonymizationTask, role: str) -> str:
+    if role == "anonymised" and task.spec.method == "detect":
+        return "method detect makes masks and metadata, no picture"
+    if role.endswith("mask"):
+        return f"no {role} was saved; the task was made with save-mask={task.spec.save_mask}"
+    return f"task {task.name} made no {role}"
+
+
+async def _remade(
+    request: Request, task: AnonymizationTask, role: str, file: ResultFile, tag: str, make: Callable[[bytes], bytes]
+) -> Response:
+    """Return a file made anew from the stored one, in a thread, a few at a time."""
+    rooms = services(request)
+    async with rooms.reencoding:
+        try:
+            data = await rooms.storage.outputs.get(file.key)
+        except NotFound as error:
+            raise NoSuchResult("the file is gone; its task is being deleted") from error
+        new = await asyncio.to_thread(make, data)
+    return made(request, new, tag, file.media_type, _name(task, role, file))
+
+
+def _name(task: AnonymizationTask, role: str, file: ResultFile) -> str:
+    return result_name(filename(task.spec), role, file.media_type)

@@ -1,0 +1,98 @@
+"""`/v1/status` for clients, `/healthz` and `/readyz` for whatever runs the server, `/metrics` for Prometheus."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from velum.api import AnonymizationModel, Reason, condition
+from velum.api.conditions import READY
+from velum.errors import Unavailable
+from velum_ingress import described
+from velum_ingress.problems import Problem
+from velum_ingress.routes.reading import readable
+from velum_ingress.services import Services, services
+from velum_ingress.version import VERSION
+
+router = APIRouter(tags=["server"])
+
+ANSWER_SECONDS = 5.0
+"""How long store and storage may take to answer a check."""
+
+UNABLE = frozenset({Reason.DEPLOY_FAILED, Reason.INVALID_MODEL, Reason.RAY_UNAVAILABLE})
+"""Reasons of a model's Ready condition with which its tasks would wait for a person, not for a start."""
+
+
+@readable(router, "/v1/status", **described.STATUS)
+async def status(request: Request) -> Response:
+    """Tell whether pictures can be worked on: 200 `running`, 500 `down` with the reason."""
+    rooms = services(request)
+    try:
+        await _answering(rooms)
+        models = await rooms.store.list_models()
+        unfinished = await rooms.backlog.count()
+    except Unavailable as error:
+        return _down(f"{error.part} is unavailable")
+    states = [_state(model) for model in models]
+    if not states:
+        return _down("there is no model; `velum up` or an AnonymizationModel makes one")
+    if not any(_able(model) for model in models):
+        first = states[0]
+        return _down(f"no worker can take a task: model {first['name']}: {first['reason']}: {first['message']}")
+    queue = {"unfinished": unfinished, "limit": rooms.backlog.limit}
+    return JSONResponse({"status": "running", "version": VERSION, "queue": queue, "models": states})
+
+
+@readable(router, "/healthz", **described.HEALTH)
+async def healthz(_: Request) -> Response:
+    """Tell that the process is alive."""
+    return JSONResponse({"status": "ok"})
+
+
+@readable(router, "/readyz", **described.READY)
+async def readyz(request: Request) -> Response:
+    """Tell whether the store and storage answer."""
+    try:
+        await _answering(services(request))
+    except Unavailable as error:
+        return Problem(503, f"{error.part} is unavailable", {"Retry-After": "5"})
+    return JSONResponse({"status": "ok"})
+
+
+@readable(router, "/metrics", **described.METRICS)
+async def metrics(request: Request) -> Response:
+    """Return the server's metrics in Prometheus' text format."""
+    found = services(request).metrics
+    return Response(found.text(), headers={"Content-Type": found.content_type})
+
+
+async def _answering(rooms: Services) -> None:
+    """Raise Unavailable when the store or storage does not answer in time."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await asyncio.gather(rooms.store.check(), rooms.storage.check())
+    except TimeoutError as error:
+        raise Unavailable("store or storage", f"no answer within {ANSWER_SECONDS:g} s") from error
+
+
+def _able(model: AnonymizationModel) -> bool:
+    """Tell whether tasks of this model get done; not knowing yet counts as yes, because nothing has failed."""
+    found = condition(model.status.conditions, READY)
+    return found is None or found.status == "True" or found.reason not in UNABLE
+
+
+def _state(model: AnonymizationModel) -> dict[str, Any]:
+    found = condition(model.status.conditions, READY)
+    return {
+        "name": model.name,
+        "ready": found.status if found is not None else "Unknown",
+        "reason": found.reason if found is not None else "",
+        "message": (found.message if found is not None else "") or model.status.message,
+        "replicas": model.status.replicas,
+        "classes": list(model.spec.classes),
+    }
+
+
+def _down(reason: str) -> Response:
+    return JSONResponse({"status": "down", "reason": reason, "status_code": 500, "error": reason}, 500)
