@@ -99,7 +99,7 @@ RULES: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
         ({"url": "http://a"}, {"object": {"key": "a"}}),
         ({}, {"url": "http://a", "object": {"key": "a"}}),
     ),
-    task.SOME_CLASS.message: (({"face": {}}, {"licensePlate": {}}, {"person": {}}, {"vehicle": {}}), ({}, {"dog": {}})),
+    task.SOME_CLASS.message: (({"face": {}}, {"licensePlate": {}}, {"person": {}}, {"vehicle": {}}), ({},)),
     task.GRADIENT.message: (
         ({}, {"gradientStartPercent": 10, "gradientStopPercent": 10}, {"gradientStartPercent": 0}),
         ({"gradientStopPercent": 31}, {"gradientStartPercent": 9, "gradientStopPercent": 10}),
@@ -163,7 +163,7 @@ def _walk(kind: str, node: dict[str, Any], path: tuple[str | int, ...]) -> Itera
         if "oldSelf" not in rule["rule"]:
             yield from _ruled(kind, path, rule["message"], f"rule-{number}")
     if path:
-        yield _case(kind, path, "text" if node["type"] in {"object", "array"} else [], False, "type", "")
+        yield _case(kind, path, _of_another_type(node), False, "type", "")
     for name in node.get("required", ()):
         yield _case(kind, (*path, name), REMOVED, False, "required", "")
     for name, child in node.get("properties", {}).items():
@@ -172,6 +172,12 @@ def _walk(kind: str, node: dict[str, Any], path: tuple[str | int, ...]) -> Itera
         yield from _walk(kind, node["items"], (*path, 0))
     if "additionalProperties" in node:
         yield from _walk(kind, node["additionalProperties"], (*path, "face"))
+
+
+def _of_another_type(node: dict[str, Any]) -> Any:
+    if node.get("format") == "date-time":
+        return {}  # the API server (1.36) takes a list for a time, and nothing else that is wrong
+    return "text" if node["type"] in {"object", "array"} else [True]
 
 
 def _ruled(kind: str, path: tuple[str | int, ...], message: str, what: str) -> Iterator[Case]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
 from support import constraints
 from support.constraints import Case, field_of
-
 from velum.api import AnonymizationModel, AnonymizationTask, crd
 
 TYPES = {"AnonymizationTask": AnonymizationTask, "AnonymizationModel": AnonymizationModel}

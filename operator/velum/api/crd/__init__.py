@@ -3,6 +3,6 @@ decided in one place. `hack/generate` writes them to `crds/`.
 """
 
 from velum.api.crd.definition import KINDS, build
-from velum.api.crd.structural import UnsupportedSchema, structural
+from velum.api.crd.schema import UnsupportedSchema, structural
 
 __all__ = ["KINDS", "UnsupportedSchema", "build", "structural"]

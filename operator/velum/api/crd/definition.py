@@ -8,7 +8,7 @@ without a word here.
 
 from typing import Any
 
-from velum.api.crd.structural import Schema, structural
+from velum.api.crd.schema import Schema, structural
 from velum.api.meta import GROUP, VERSION
 from velum.api.model import AnonymizationModel
 from velum.api.rules import KEYWORD
