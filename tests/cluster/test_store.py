@@ -1,7 +1,6 @@
 """The store port on a real API server, and what only that one does."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 pytest.register_assert_rewrite("support.storeport")
 
 from support.storeport import StorePort  # noqa: E402
-
 from velum.tasks.kubernetes import KubernetesStore, load_client  # noqa: E402
 
 

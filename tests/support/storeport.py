@@ -9,8 +9,8 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from support.samples import NOW, file, model_spec, result, spec
 
+from support.samples import NOW, file, model_spec, result, spec
 from velum.api.conditions import COMPLETE, READY, set_condition
 from velum.api.meta import FINALIZER, KEEP_FILES, PURGE_FILES, new_name
 from velum.api.model import ModelStatus

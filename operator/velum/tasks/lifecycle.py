@@ -17,13 +17,14 @@ given what can be seen then, finds the way on.
 ```
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from velum.api import conditions as known
 from velum.api.reasons import Reason
 from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask
-from velum.tasks.afterwards import afterwards, complete, expiry, fail
+from velum.tasks.afterwards import afterwards, complete, fail
 from velum.tasks.decision import (
     Action,
     AddFinalizer,
@@ -37,7 +38,7 @@ from velum.tasks.decision import (
     Start,
 )
 from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded
-from velum.tasks.transitions import end, observed, say, with_condition
+from velum.tasks.transitions import observed, say, with_condition
 
 RETRY_BASE = timedelta(seconds=2)
 """Wait after the first failed attempt; doubled after each further one."""
@@ -79,13 +80,16 @@ def _purge(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
     if facts.running is not None:
         return Decision(status, (Cancel(),))
     if status.phase is Phase.DELETED:
-        return expiry(task, status, now)
+        return afterwards(task, facts, now)
     if not facts.files_removed:
         return Decision(status, (RemoveFiles(),))
+    decision = Decision(status)
     if not status.finished:
-        status = end(task, status, known.FAILED, Reason.FILES_REMOVED, "cancelled: its files were removed", now)
-    status = status.model_copy(update={"phase": Phase.DELETED, "result": None})
-    return Decision(status, notes=(Note("Normal", Reason.FILES_REMOVED, "input and result files were removed"),))
+        # A purge is a way to end like others: the webhook is told.
+        decision = fail(task, status, Reason.FILES_REMOVED, "cancelled: its files were removed", now)
+    purged = decision.status.model_copy(update={"phase": Phase.DELETED, "result": None})
+    note = Note("Normal", Reason.FILES_REMOVED, "input and result files were removed")
+    return replace(decision, status=purged, notes=(note,))
 
 
 def _work(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
@@ -104,7 +108,7 @@ def _work(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
         return _outcome(task, facts.outcome, status, now)
     if facts.running is not None:
         return Decision(status, wake=_deadline_at(task, status))
-    if facts.manifest is not None and facts.manifest.uid == task.metadata.uid:
+    if facts.manifest is not None and _ours(task, facts.manifest, status):
         return _publish(task, facts.manifest, status, now)
     return _start(task, facts, status, now)
 
@@ -122,6 +126,10 @@ def _deadline_at(task: AnonymizationTask, status: TaskStatus) -> datetime | None
     if seconds is None or status.started_at is None or task.spec.suspend:
         return None
     return status.started_at + timedelta(seconds=seconds)
+
+
+def _earlier(moment: datetime, deadline: datetime | None) -> datetime:
+    return moment if deadline is None else min(moment, deadline)
 
 
 def _suspend(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datetime) -> Decision:
@@ -148,12 +156,16 @@ def _resume(task: AnonymizationTask, status: TaskStatus, now: datetime) -> TaskS
 
 def _outcome(task: AnonymizationTask, outcome: Outcome, status: TaskStatus, now: datetime) -> Decision:
     match outcome:
-        case Succeeded(manifest):
+        case Succeeded(manifest) if _ours(task, manifest, status):
             return _publish(task, manifest, status, now)
+        case Succeeded(manifest):
+            text = f"the manifest of attempt {status.attempt} names attempt {manifest.result.attempt} of {manifest.uid}"
+            return _retry(task, Reason.PIPELINE_FAILED, text, status, now)
         case NotStarted(message):
             retry = now + UNAVAILABLE_RETRY
             status = say(status, Phase.PENDING, Reason.RAY_UNAVAILABLE, message)
-            return Decision(status.model_copy(update={"retry_at": retry}), wake=retry)
+            wake = _earlier(retry, _deadline_at(task, status))
+            return Decision(status.model_copy(update={"retry_at": retry}), wake=wake)
         case Failed() if outcome.permanent:
             return fail(task, status, outcome.reason, outcome.message, now)
         case Failed(reason, message):
@@ -166,15 +178,30 @@ def _retry(task: AnonymizationTask, reason: Reason, message: str, status: TaskSt
     if failures > task.spec.backoff_limit:
         text = f"{failures} attempts failed (backoffLimit {task.spec.backoff_limit}); the last: {reason}: {message}"
         return fail(task, status, Reason.BACKOFF_LIMIT_EXCEEDED, text, now)
-    retry = now + min(RETRY_BASE * 2 ** (failures - 1), RETRY_CAP)
+    retry = now + _backoff(failures)
     status = say(status, Phase.PENDING, Reason.RETRYING, f"attempt {status.attempt} failed: {reason}: {message}")
     note = Note("Warning", reason, message)
-    return Decision(status.model_copy(update={"retry_at": retry}), notes=(note,), wake=retry)
+    wake = _earlier(retry, _deadline_at(task, status))
+    return Decision(status.model_copy(update={"retry_at": retry}), notes=(note,), wake=wake)
+
+
+def _backoff(failures: int) -> timedelta:
+    """Return the wait after this many failures. The exponent is bounded because timedelta is."""
+    return min(RETRY_BASE * (1 << min(failures - 1, 16)), RETRY_CAP)
+
+
+def _ours(task: AnonymizationTask, manifest: Manifest, status: TaskStatus) -> bool:
+    """Tell whether this is the manifest of the attempt that the status names: no other may be published."""
+    return manifest.uid == task.metadata.uid and manifest.result.attempt == status.attempt
 
 
 def _start(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datetime) -> Decision:
-    """Return the decision for a task of which nothing runs and nothing was made."""
+    """Return the decision for a task of which nothing runs and nothing was made.
+
+    Whatever it waits for, it is looked at again when its deadline comes.
+    """
     notes: tuple[Note, ...] = ()
+    deadline = _deadline_at(task, status)
     if status.phase is Phase.RUNNING:
         text = f"attempt {status.attempt} was interrupted"
         status = say(status, Phase.PENDING, Reason.INTERRUPTED, text)
@@ -183,11 +210,11 @@ def _start(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datet
         return fail(task, status, Reason.CLASS_NOT_SERVED, facts.model_message, now)
     if facts.model == "missing":
         status = say(status, Phase.PENDING, Reason.MODEL_NOT_FOUND, facts.model_message)
-        return Decision(status, notes=notes)
+        return Decision(status, notes=notes, wake=deadline)
     if status.retry_at is not None and now < status.retry_at:
-        return Decision(status, notes=notes, wake=status.retry_at)
+        return Decision(status, notes=notes, wake=_earlier(status.retry_at, deadline))
     if not facts.slot:
-        return Decision(status, notes=notes)
+        return Decision(status, notes=notes, wake=deadline)
     attempt = status.attempt + 1
     status = say(status, Phase.RUNNING, Reason.STARTED, f"attempt {attempt} runs").model_copy(
         update={"attempt": attempt, "started_at": status.started_at or now, "retry_at": None}
@@ -211,8 +238,8 @@ def _export(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
     if facts.exported:
         return complete(task, status, now)
     if facts.export_error:
-        retry = now + min(RETRY_BASE * 2 ** min(status.failures, 10), RETRY_CAP)
         failures = status.failures + 1
+        retry = now + _backoff(failures)
         status = status.model_copy(update={"failures": failures, "retry_at": retry})
         if failures > task.spec.backoff_limit:
             return fail(task, status, Reason.BACKOFF_LIMIT_EXCEEDED, facts.export_error, now)

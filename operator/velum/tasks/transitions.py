@@ -10,6 +10,10 @@ from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask
 
 
+MESSAGE_LENGTH = 2048
+"""As the resource types allow for `status.message`: what a replica says can be a whole traceback."""
+
+
 def observed(task: AnonymizationTask, status: TaskStatus) -> TaskStatus:
     """Return the status as of the task's present generation."""
     return status.model_copy(update={"observed_generation": task.metadata.generation})
@@ -17,7 +21,7 @@ def observed(task: AnonymizationTask, status: TaskStatus) -> TaskStatus:
 
 def say(status: TaskStatus, phase: Phase, reason: Reason, message: str) -> TaskStatus:
     """Return the status with this phase, and why."""
-    return status.model_copy(update={"phase": phase, "reason": str(reason), "message": message[:2048]})
+    return status.model_copy(update={"phase": phase, "reason": str(reason), "message": message[:MESSAGE_LENGTH]})
 
 
 def with_condition(
@@ -31,7 +35,8 @@ def with_condition(
 ) -> tuple[Condition, ...]:
     """Return the conditions with this one set, for the task's present generation."""
     generation = task.metadata.generation
-    return set_condition(status.conditions, kind, value, reason, message, generation=generation, now=now)
+    text = message[:MESSAGE_LENGTH]
+    return set_condition(status.conditions, kind, value, reason, text, generation=generation, now=now)
 
 
 def end(

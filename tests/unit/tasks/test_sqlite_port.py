@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.storeport import StorePort
 
+from support.storeport import StorePort
 from velum.clock import SystemClock
 from velum.tasks.sqlite import SqliteStore
 from velum.tasks.store import Store

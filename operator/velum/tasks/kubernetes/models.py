@@ -13,7 +13,9 @@ TRIES = 5
 async def listed(models: Collection) -> tuple[AnonymizationModel, ...]:
     """Return all models by name. There are a handful, so one page holds them."""
     page = await models.page({})
-    return tuple(sorted((AnonymizationModel.model_validate(item) for item in page["items"]), key=lambda m: m.name))
+    return tuple(
+        sorted((AnonymizationModel.model_validate(item) for item in page["items"] or ()), key=lambda m: m.name)
+    )
 
 
 async def put(models: Collection, name: str, spec: ModelSpec) -> AnonymizationModel:

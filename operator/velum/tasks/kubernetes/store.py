@@ -91,6 +91,8 @@ class KubernetesStore:
         """Return tasks by name, which for ids is the order of creation. Raises InvalidInput for a bad cursor."""
         if limit < 1:
             raise InvalidInput("limit", "must be at least 1")
+        if cursor == "":  # the server would take it for none at all
+            raise InvalidInput("cursor", "is empty; start again without it")
         query: dict[str, str | int] = {"limit": limit}
         if selector := bodies.phase_selector(phases):
             query["fieldSelector"] = selector
@@ -104,7 +106,7 @@ class KubernetesStore:
             raise InvalidInput(
                 "cursor", f"is not one that a list returned; start again without it ({error})"
             ) from error
-        return TaskPage(tuple(_readable(page["items"])), page["metadata"].get("continue") or None)
+        return TaskPage(tuple(_readable(page["items"] or ())), page["metadata"].get("continue") or None)
 
     async def count_unfinished(self) -> int:
         """Return how many tasks wait or run."""
@@ -112,7 +114,7 @@ class KubernetesStore:
         count = 0
         while True:
             page = await self._tasks.page(query, accept=METADATA_ONLY)
-            count += len(page["items"])
+            count += len(page["items"] or ())  # Go writes an empty list as null
             if not page["metadata"].get("continue"):
                 return count
             query["continue"] = page["metadata"]["continue"]

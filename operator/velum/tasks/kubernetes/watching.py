@@ -105,7 +105,7 @@ class Watching(Generic[Resource]):
             except Expired:  # the list outlived its snapshot
                 items, query = [], {"limit": PAGE}
                 continue
-            items += page["items"]
+            items += page["items"] or ()
             token = page["metadata"].get("continue")
             if not token:
                 break
@@ -156,10 +156,12 @@ class Watching(Generic[Resource]):
         old = self._known.get(resource.name)
         if old is not None and old.metadata.resource_version == resource.metadata.resource_version:
             return []
-        again = old is not None and old.metadata.uid != resource.metadata.uid  # deleted and made anew, unseen
-        replaced: list[Change[Resource]] = self._forget(resource.name) if again else []
+        changes: list[Change[Resource]] = []
+        if old is not None and old.metadata.uid != resource.metadata.uid:
+            changes += self._forget(resource.name)  # deleted and made anew, unseen
         self._known[resource.name] = resource
-        return [*replaced, Change(True, resource)]
+        changes.append(Change(True, resource))
+        return changes
 
     def _forget(self, name: str) -> list[Change[Resource]]:
         known = self._known.pop(name, None)
