@@ -1,0 +1,208 @@
+"""`velum up`: everything on one machine, one process tree.
+
+```
+ velum up ─┬─ this process: HTTP server, ingress, controller (or the kopf operator, with --kubeconfig)
+           └─ Ray head ── Serve proxy, replicas
+```
+
+Start order: bind the port (a taken one is said at once), check packs and flags, start Ray while the store opens, serve,
+check ourselves with a picture of our own, then say ready. Stop order is the reverse, so that nothing is asked of a part
+that has gone: HTTP first, then the controller, which lets what is nearly done be published, then Ray.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from velum.clock import SystemClock
+from velum.errors import InvalidInput, VelumError
+from velum.settings import Settings
+from velum.storage import Storage
+from velum.tasks.sqlite import SqliteStore
+from velum.tasks.store import Store
+from velum_cli import cluster, listen
+from velum_cli.folders import DataFolder, cache_folder
+from velum_cli.models import get
+from velum_cli.packs import DEFAULT_MODEL, local_models, ready_packs, require_classes
+from velum_cli.ports import free_port
+from velum_cli.sample import sample_picture
+from velum_cli.selfcheck import self_check
+from velum_ingress.app import create_app
+from velum_operator.assembly import new_metrics
+from velum_operator.local import run_local
+from velum_pipeline.packs.registry import PackRegistry
+from velum_serve.head import LocalRay
+
+BUILT_IN_PACK = "centerface"
+SAMPLE_KEY = "samples/street.jpg"
+"""Where the sample picture lies in the input store; crds/samples name it."""
+
+
+class StoppedError(VelumError):
+    """A part that must run for as long as the service does has ended."""
+
+
+class Up:
+    """One run of `velum up`."""
+
+    def __init__(self, settings: Settings, folder: DataFolder, kubeconfig: Path | None, *, check: bool) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._kubeconfig = kubeconfig
+        self._check = check
+        self._stop = asyncio.Event()
+        self._operator_stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM.
+
+        Raises:
+            VelumError, PipelineError: it cannot start, or a part ended by itself; the text says which and what to do.
+        """
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self._stop.set)
+        listen.check_tls(self._settings.api)
+        listener = listen.bind(self._settings.api)
+        url = listen.base_url(self._settings.api, listener)
+        registry, packs = self._packs()
+        async with AsyncExitStack() as stack:
+            ray = LocalRay(self._folder.ray)
+            stack.push_async_callback(ray.stop)
+            starting = asyncio.create_task(ray.start())
+            settings = self._completed(url, ray)
+            storage = Storage.open(settings.storage.input, settings.storage.output)
+            store = await stack.enter_async_context(self._store(settings))
+            for name, spec in local_models(registry, packs, os.cpu_count() or 1):
+                await store.put_model(name, spec)
+            await self._check_model(store, settings)
+            if not self._settings.storage.input:
+                await storage.inputs.put(SAMPLE_KEY, sample_picture())
+            if not await self._unless_stopped(starting):
+                return
+            server = listen.server(create_app(store, storage, settings, SystemClock()), settings.api)
+            parts = {
+                "the HTTP server": server.serve(sockets=[listener]),
+                "the controller": self._controller(store, storage, settings),
+            }
+            await self._serve(parts, server, url, started, registry, packs)
+
+    def _packs(self) -> tuple[PackRegistry, tuple[str, ...]]:
+        registry = PackRegistry(self._settings.serving.packs, cache_folder())
+        get(registry, BUILT_IN_PACK, cache_folder(), os.environ.get("VELUM_MIRROR"))
+        packs = ready_packs(registry)
+        require_classes(registry, packs, self._settings.api.classes)
+        return registry, packs
+
+    def _completed(self, url: str, ray: LocalRay) -> Settings:
+        """Return the settings with what only this run knows: folders, links, and where Ray listens."""
+        old = self._settings
+        storage = old.storage.model_copy(
+            update={
+                "input": old.storage.input or self._folder.inputs.as_uri(),
+                "output": old.storage.output or self._folder.outputs.as_uri(),
+            }
+        )
+        serving = old.serving.model_copy(
+            update={
+                "dashboard": ray.dashboard,
+                "token": SecretStr(ray.token),
+                "url": f"http://127.0.0.1:{free_port()}",
+                "cache": cache_folder(),
+            }
+        )
+        api = old.api.model_copy(update={"endpoint": old.api.endpoint.rstrip("/") or url})
+        return old.model_copy(update={"storage": storage, "serving": serving, "api": api})
+
+    @asynccontextmanager
+    async def _store(self, settings: Settings) -> AsyncIterator[Store]:
+        if self._kubeconfig is not None:
+            async with cluster.kubernetes_store(settings, self._kubeconfig, install_crds=True) as store:
+                yield store
+        else:
+            async with SqliteStore(self._folder.database, SystemClock()) as local:
+                yield local
+
+    async def _check_model(self, store: Store, settings: Settings) -> None:
+        names = [model.name for model in await store.list_models()]
+        if settings.api.model not in names:
+            raise InvalidInput("--model", f"no model {settings.api.model!r}; there are {', '.join(sorted(names))}")
+
+    async def _controller(self, store: Store, storage: Storage, settings: Settings) -> None:
+        _, metrics = new_metrics()
+        if self._kubeconfig is not None:
+            await cluster.operate(settings, self._kubeconfig, self._operator_stop)
+        else:
+            await run_local(store, storage, settings, metrics, stop=self._operator_stop)
+
+    async def _serve(
+        self,
+        parts: dict[str, Coroutine[Any, Any, None]],
+        server: listen.Server,
+        url: str,
+        started: float,
+        registry: PackRegistry,
+        packs: tuple[str, ...],
+    ) -> None:
+        """Run the parts until a signal comes; one that ends before that ends the whole with its error."""
+        running = {asyncio.create_task(part): name for name, part in parts.items()}
+        try:
+            checking = asyncio.create_task(self._checked(url, registry, packs))
+            if await self._unless_stopped(checking, *running):
+                _say_ready(self._settings, url, packs, checking.result(), time.monotonic() - started)
+                await self._unless_stopped(*running)
+            for task in running:
+                if task.done():
+                    task.result()
+                    raise StoppedError(f"{running[task]} ended by itself; the log above says why")
+        finally:
+            server.should_exit = True
+            self._operator_stop.set()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _checked(self, url: str, registry: PackRegistry, packs: tuple[str, ...]) -> int | None:
+        """Return how many faces of the sample were hidden; None when no face may be asked for, or on request."""
+        allowed = self._settings.api.classes
+        faces = "face" in {each.value for each in registry.classes(packs)} and (not allowed or "face" in allowed)
+        if not self._check or not faces or self._settings.api.model not in (DEFAULT_MODEL, *packs):
+            return None
+        if self._settings.api.model in packs and "face" not in registry.classes((self._settings.api.model,)):
+            return None
+        return await self_check(url)
+
+    async def _unless_stopped(self, *tasks: "asyncio.Task[Any]") -> bool:
+        """Wait for the first of these to end and return True; return False when a signal comes before that.
+
+        An error of the one that ended is raised.
+        """
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if stopping in done:
+                tasks[0].cancel()
+                return False
+            for task in done:
+                task.result()
+            return True
+        finally:
+            stopping.cancel()
+
+
+def _say_ready(settings: Settings, url: str, packs: tuple[str, ...], hidden: int | None, seconds: float) -> None:
+    check = f"self-check: {hidden} faces hidden; " if hidden is not None else ""
+    wanted = settings.api.classes[0] if settings.api.classes else "face"
+    sys.stdout.write(
+        f"\nVelum listens on {url}  ({check}ready after {seconds:.0f} s; packs: {', '.join(packs)})\n"
+        f"Try:  curl -F fileobject=@photo.jpg '{url}/v1/file?method=blur&{wanted}=true'\n"
+        f"Docs: {url}/docs    Stop: Ctrl-C\n\n"
+    )
+    sys.stdout.flush()
