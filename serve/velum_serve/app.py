@@ -1,0 +1,84 @@
+"""The Ray Serve application of one model: `import_path: velum_serve.app:build` in the serving config.
+
+    - name: default                       # the model
+      route_prefix: /default
+      import_path: velum_serve.app:build
+      args: {model: default, packs: [...], classes: [...], ...}      # velum_serve.arguments
+      deployments:
+        - name: Anonymizer
+          ray_actor_options: {num_cpus: 1.0, num_gpus: 0.0}
+          max_ongoing_requests: 8
+          autoscaling_config: {min_replicas: 0, initial_replicas: 1, max_replicas: 1, ...}
+
+`build` runs once in a process of its own, before any replica: what is wrong with the arguments or the packs is found
+there, so that the application fails at once with that text instead of after rounds of replica restarts.
+
+When a client hangs up, Serve cancels the request's asyncio task; the attempt then writes nothing more
+(`velum_serve.folder`).
+"""
+
+import math
+from typing import Any
+
+import ray
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from velum_serve.arguments import ReplicaArguments
+from velum_serve.batching import Item
+from velum_serve.replica import Batch, BatchedCall, Replica
+
+CONSTRUCTOR_TRIES = 3
+"""A weights file on a shared folder may be late; Serve's default of 20 tries hides a real error for minutes."""
+
+SHUTDOWN_SECONDS = 20.0
+"""How long a replica that is taken away may finish what it has."""
+
+
+class Anonymizer:
+    """One replica. Its arguments are those that `build` was given."""
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        arguments = ReplicaArguments.parse(args)
+        resources = ray.get_runtime_context().get_assigned_resources()
+        self._replica = Replica(
+            arguments,
+            _batched(arguments.batch_size, arguments.batch_wait_seconds),
+            cpus=max(1, math.ceil(resources.get("CPU", 1.0))),
+            provider="cuda" if resources.get("GPU", 0.0) > 0 else "cpu",
+        )
+
+    async def __call__(self, request: Request) -> JSONResponse:
+        """Answer one HTTP request."""
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", "").rstrip("/"))
+        status, document = await self._replica.answer(request.method, path, request.body)
+        return JSONResponse(document, status)
+
+    def check_health(self) -> None:
+        """Raise when this replica should be replaced; Serve asks every ten seconds."""
+        self._replica.check()
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """Return the application. Raises ArgumentInvalid, PackError or ClassNotFound when it could not work."""
+    ReplicaArguments.parse(args).registry()
+    return DEPLOYMENT.bind(args)
+
+
+def _batched(size: int, wait_seconds: float) -> Any:
+    def decorate(batch: Batch) -> BatchedCall:
+        async def together(items: list[Item]) -> Any:
+            return await batch(items)
+
+        call: BatchedCall = serve.batch(max_batch_size=size, batch_wait_timeout_s=wait_seconds)(together)
+        return call
+
+    return decorate
+
+
+DEPLOYMENT = serve.deployment(
+    name="Anonymizer",
+    max_constructor_retry_count=CONSTRUCTOR_TRIES,
+    graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
+)(Anonymizer)

@@ -1,0 +1,58 @@
+"""What the serving config hands to an application: `args` of the Ray Serve document, checked field by field.
+
+The controller renders them (`velum_operator.serving`) from the model and the settings; the two sides meet here only, in
+JSON. An unknown field is refused: it would be a newer controller's wish that this replica cannot honour.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from velum_pipeline.options import ObjectClass
+from velum_pipeline.packs import PackRegistry
+from velum_serve.errors import ArgumentInvalid
+
+
+class ReplicaArguments(BaseModel):
+    """Everything that a replica of one model needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(min_length=1)
+    packs: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[ObjectClass, ...] = Field(min_length=1)
+    pack_folders: tuple[Path, ...] = ()
+    cache: Path | None = None
+    input_url: str = Field(min_length=1)
+    output_url: str = Field(min_length=1)
+    max_pixels: int = Field(300_000_000, gt=0)
+    upload_bytes: int = Field(2 << 30, gt=0)
+    source_allow_private: bool = False
+    source_timeout_seconds: float = Field(300.0, gt=0)
+    batch_size: int = Field(4, ge=1)
+    batch_wait_seconds: float = Field(0.002, ge=0)
+    threads: int = Field(0, ge=0)  # of the detectors; 0: as many as the replica was given CPUs
+
+    @classmethod
+    def parse(cls, args: Any) -> "ReplicaArguments":
+        """Return the checked arguments. Raises ArgumentInvalid naming the field."""
+        try:
+            return cls.model_validate(args)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ArgumentInvalid(".".join(map(str, first["loc"])) or "args", first["msg"]) from error
+
+    def registry(self) -> PackRegistry:
+        """Return the packs as this process sees them, having checked that they find the declared classes.
+
+        Raises:
+            PackError: a folder, a pack or its weights are missing.
+            ClassNotFound: the packs do not find a declared class; the text says which command gets a pack that does.
+        """
+        registry = PackRegistry(self.pack_folders, self.cache)
+        registry.require(self.packs, self.classes)
+        for name in self.packs:
+            for file in registry.get(name).files:
+                registry.locate(name, file)
+        return registry

@@ -1,0 +1,100 @@
+"""A replica without Ray: one model's detectors and stores, and the two requests it answers.
+
+`app` puts this behind Ray Serve. What is here can be made and called in any process, with any way of batching.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import cv2
+from pydantic import ValidationError
+
+from velum.api.reasons import Reason
+from velum.storage import Storage
+from velum.tasks.order import Failed, WorkOrder
+from velum_pipeline.detect import Runtime
+from velum_pipeline.detections import Detections
+from velum_pipeline.options import Limits, Options
+from velum_serve.arguments import ReplicaArguments
+from velum_serve.attempt import Pixels, Tools, run_attempt
+from velum_serve.batching import BatchDetector, Item
+from velum_serve.reasons import outcome_document
+from velum_serve.source import SourceLimits
+
+MIN_PICTURE_THREADS = 2
+"""One picture decodes while another is written, even on one core."""
+
+GPU_BATCH_PIXELS = 16 << 20
+"""Input pixels in one run on a GPU: a batch of eight 1280-pixel squares. A CPU gains nothing from more than one."""
+
+Answer = tuple[int, dict[str, Any]]
+Batch = Callable[[Sequence[Item]], Awaitable[list[Detections | Exception]]]
+BatchedCall = Callable[[Item], Awaitable[Detections | Exception]]
+Batched = Callable[[Batch], BatchedCall]
+"""Turns a function of many into one of one that waits for company: `serve.batch` in a replica."""
+
+
+class Replica:
+    """One model, ready to work. `cpus` is how many cores it may use, `provider` where its networks run."""
+
+    def __init__(
+        self, arguments: ReplicaArguments, batched: Batched, cpus: int, provider: Literal["cpu", "cuda"] = "cpu"
+    ) -> None:
+        """Load the weights; takes seconds. Raises what `ReplicaArguments.registry` and `PackRegistry.load` raise."""
+        cv2.setNumThreads(1)  # pictures run beside each other in threads of ours; OpenCV's own would fight them
+        threads = arguments.threads or cpus
+        pixels = {"batch_pixels": GPU_BATCH_PIXELS} if provider == "cuda" else {}
+        runtime = Runtime(threads=threads, provider=provider, **pixels)
+        self.arguments = arguments
+        self.detector = BatchDetector(arguments.registry().load(arguments.packs, runtime))
+        self._networks = ThreadPoolExecutor(1, "detect")  # the session's own threads use the cores
+        self._call = batched(self._detect_batch)
+        self._tools = Tools(
+            storage=Storage.open(arguments.input_url, arguments.output_url),
+            detect=self._detect,
+            classes=frozenset(arguments.classes),
+            threads=ThreadPoolExecutor(max(MIN_PICTURE_THREADS, cpus), "picture"),
+            pixels=Limits(arguments.max_pixels),
+            source=SourceLimits(
+                arguments.upload_bytes, arguments.source_allow_private, arguments.source_timeout_seconds
+            ),
+        )
+
+    async def answer(self, method: str, path: str, body: Callable[[], Awaitable[bytes]]) -> Answer:
+        """Return the HTTP status and document for a request below the application's prefix."""
+        match method, path:
+            case "POST", "/attempts":
+                return 200, await self._attempt(await body())
+            case "GET", "/healthz":
+                return 200, self._health()
+            case _:
+                return 404, {"error": f"{method} {path}: there are POST /attempts and GET /healthz"}
+
+    def check(self) -> None:
+        """Raise DetectorBroken when this replica should be replaced."""
+        self.detector.check()
+
+    async def _attempt(self, body: bytes) -> dict[str, Any]:
+        try:
+            order = WorkOrder.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            text = f"work order: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+            return outcome_document(Failed(Reason.INVALID_SPEC, text))
+        return outcome_document(await run_attempt(order, self._tools))
+
+    def _health(self) -> dict[str, Any]:
+        batches = {str(size): count for size, count in sorted(self.detector.sizes().items())}
+        arguments = self.arguments.model_dump(mode="json", include={"model", "classes", "packs"})
+        return {**arguments, "batches": batches}
+
+    async def _detect(self, pixels: Pixels, options: Options) -> Detections:
+        found = await self._call((pixels, options))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def _detect_batch(self, items: Sequence[Item]) -> list[Detections | Exception]:
+        return await asyncio.get_running_loop().run_in_executor(self._networks, self.detector.detect, items)
