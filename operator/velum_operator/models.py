@@ -24,7 +24,7 @@ from velum.tasks.store import ModelEvent, ModelStore
 from velum_operator.desk import newer
 from velum_operator.errors import ServingRefused
 from velum_operator.metrics import ControllerMetrics
-from velum_operator.ray import Application, Deployed, RayClient
+from velum_operator.rayapi import Application, Deployed, RayClient
 from velum_operator.readiness import readiness, state_of
 from velum_operator.reconcile import Seen
 from velum_operator.serving import build_serving_config, capacity, config_hash

@@ -6,7 +6,7 @@ from datetime import datetime
 from velum.api.conditions import READY, ConditionStatus, set_condition
 from velum.api.model import AnonymizationModel, ModelStatus
 from velum.api.reasons import Reason
-from velum_operator.ray import Application
+from velum_operator.rayapi import Application
 
 MESSAGE_LENGTH = 2048
 """As the CRD bounds it. The end of a message is kept: that is where a traceback names the error."""

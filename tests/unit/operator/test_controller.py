@@ -1,0 +1,614 @@
+"""The controller on a real store and real files: what happens to tasks, and what it costs."""
+
+import asyncio
+from pathlib import Path
+
+from support.operatorkit import (
+    Counting,
+    Failed,
+    Receiver,
+    Replicas,
+    StillModels,
+    bench,
+    storage_of,
+    until,
+    write_result,
+)
+from support.samples import ManualClock, spec
+from velum.api.reasons import Reason
+from velum.api.status import Phase, WebhookState
+from velum.errors import Conflict, Unavailable
+from velum.settings import Settings
+from velum.tasks.order import NotStarted, WorkOrder, work_order
+from velum_operator.janitor import KEEP
+
+WEBHOOK = {"url": "https://receiver.example/hook"}
+
+
+def done(task) -> bool:
+    return task.status.finished
+
+
+class TestHappyPath:
+    async def test_a_task_costs_two_status_writes_and_no_read(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(), labels={})
+            task = await b.until("a", done)
+            await b.settled()
+            assert task.status.complete
+            assert task.status.result.attempt == 1
+            assert task.status.result.detections == {"face": 2}
+            assert await b.storage.outputs.get(task.status.result.anonymised.key) == (
+                f"anonymised {task.metadata.uid} 1".encode()
+            )
+            assert store.count("write_status") == 2  # Running with the attempt's number, then Complete with the result
+            assert store.count("add_finalizer") == 0
+            assert b.replicas.of("a") == [1]
+
+    async def test_the_attempt_is_in_the_store_before_it_is_handed_out(self, store: Counting, given: Settings) -> None:
+        seen = []
+
+        class Spy(Replicas):
+            async def run(self, order: WorkOrder):
+                seen.append((await store.get(order.task)).status.attempt)
+                return await super().run(order)
+
+        async with bench(store, given, replicas=Spy(storage_of(given).outputs)) as b:
+            await store.create("a", spec(), labels={})
+            await b.until("a", done)
+        assert seen == [1]
+
+    async def test_a_task_without_finalizer_gets_one_first(self, store: Counting, given: Settings) -> None:
+        task = await store.create("a", spec(), labels={})
+        await store.release(task)  # as kubectl would have applied it
+        async with bench(store, given) as b:
+            task = await b.until("a", done)
+            assert task.has_finalizer
+            assert b.replicas.of("a") == [1]
+
+    async def test_our_own_writes_cause_no_further_pass(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await until(lambda: len(b.events) == 3 or None)
+            await b.settled()
+            # created → started; attempt ended → complete. The watch's echo of a write may add an empty pass when it
+            # overtakes the answer of the write itself.
+            assert 2 <= b.metric("velum_reconcile_total", result="ok") <= 4
+            assert store.count("write_status") == 2
+
+    async def test_many_tasks_end_all_and_the_metrics_add_up(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given, capacity=5) as b:
+            for i in range(40):
+                await store.create(f"t{i:02}", spec(), labels={})
+            for i in range(40):
+                await b.until(f"t{i:02}", done)
+            await b.settled()
+            await until(lambda: b.metric("velum_tasks", condition="complete") == 40)
+            assert b.metric("velum_tasks", condition="pending") == b.metric("velum_tasks", condition="running") == 0
+            assert b.metric("velum_attempts_total", result="succeeded") == 40
+            assert b.metric("velum_task_queue_seconds_count") == b.metric("velum_task_run_seconds_count") == 40
+            assert b.replicas.most <= 5
+            assert store.count("write_status") == 80  # queueing costs none
+
+    async def test_events_are_recorded_for_people(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            task = await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await b.settled()
+            assert ("Normal", "Anonymized", "2 face") in await store.events(task)
+
+    async def test_a_destination_gets_copies_before_the_task_is_complete(
+        self, store: Counting, given: Settings
+    ) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(destination={"prefix": "clean/"}), labels={})
+            task = await b.until("a", done)
+            assert task.status.complete
+            copy = await b.storage.outputs.get("clean/street.jpg")
+            assert copy == await b.storage.outputs.get(task.status.result.anonymised.key)
+            assert store.count("write_status") == 3
+
+
+class TestFailures:
+    async def test_a_broken_picture_fails_at_once_with_its_reason(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.endings["a"] = [Failed(Reason.CORRUPT_MEDIA, "not a picture")]
+            await store.create("a", spec(), labels={})
+            task = await b.until("a", done)
+            assert (task.status.reason, task.status.message) == ("CorruptMedia", "not a picture")
+            assert b.replicas.of("a") == [1]
+
+    async def test_a_lost_worker_is_tried_again_after_its_back_off(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        async with bench(store, given, clock=clock) as b:
+            b.replicas.endings["a"] = [Failed(Reason.WORKER_LOST, "gone"), Failed(Reason.PIPELINE_FAILED, "oops")]
+            await store.create("a", spec(), labels={})
+            await b.until("a", lambda task: task.status.failures == 1)
+            await b.settled()
+            assert b.replicas.of("a") == [1]
+            assert b.models.suspected == 1
+            await b.advance(1.9)
+            await b.settled()
+            assert b.replicas.of("a") == [1]
+            await b.advance(0.2)
+            await b.until("a", lambda task: task.status.failures == 2)
+            await b.advance(3.9)
+            await b.settled()
+            assert b.replicas.of("a") == [1, 2]
+            await b.advance(0.2)
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert task.status.result.attempt == 3
+
+    async def test_the_backoff_limit_ends_it(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            b.replicas.endings["a"] = [Failed(Reason.PIPELINE_FAILED, "oops")] * 9
+            await store.create("a", spec(backoffLimit=1), labels={})
+            await b.until("a", lambda task: task.status.failures == 1)
+            await b.advance(3)
+            task = await b.until("a", done)
+            assert task.status.reason == "BackoffLimitExceeded"
+            assert b.replicas.of("a") == [1, 2]
+
+    async def test_not_started_does_not_count(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            b.replicas.endings["a"] = [NotStarted("Ray is away")] * 5
+            await store.create("a", spec(backoffLimit=0), labels={})
+            for attempt in range(1, 6):
+                await until(lambda n=attempt: b.replicas.of("a")[-1:] == [n])
+                await b.until("a", lambda task: task.status.reason == "RayUnavailable")
+                await b.settled()
+                await b.advance(2.1)
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert task.status.failures == 0
+
+    async def test_a_bug_in_the_dispatcher_is_a_failed_attempt(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.endings["a"] = [RuntimeError("secret detail")]
+            await store.create("a", spec(backoffLimit=0), labels={})
+            task = await b.until("a", done)
+            assert "RuntimeError" in task.status.message
+            assert "secret detail" not in task.status.message
+
+    async def test_a_lost_answer_is_not_lost_work(self, store: Counting, given: Settings) -> None:
+        class AnswerLost(Replicas):
+            async def run(self, order: WorkOrder):
+                self.orders.append(order)
+                await write_result(self.outputs, order)
+                return Failed(Reason.WORKER_LOST, "connection reset")
+
+        async with bench(store, given, replicas=AnswerLost(storage_of(given).outputs)) as b:
+            await store.create("a", spec(backoffLimit=0), labels={})
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert b.replicas.of("a") == [1]
+
+    async def test_one_task_that_cannot_be_written_holds_up_no_other(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        store.fail["write_status"] = [Unavailable("API server", "away")] * 3
+        async with bench(store, given, clock=clock, capacity=1) as b:
+            await store.create("a", spec(), labels={})
+            await until(lambda: store.count("write_status") == 1)
+            await b.settled()
+            assert b.metric("velum_reconcile_total", result="unavailable") == 1
+            store.fail["write_status"] = []
+            await store.create("b", spec(), labels={})
+            await b.until("b", done)  # it got the only room although "a" is older: "a" backs off
+            await b.advance(60)
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert b.replicas.of("a") == [1]
+
+    async def test_a_conflict_reads_again(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            store.fail["write_status"] = [Conflict("a")]
+            release.set()
+            await until(lambda: b.metric("velum_reconcile_total", result="conflict") == 1)
+            await b.advance(1)
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert task.status.result.attempt == 1
+
+    async def test_a_poisoned_export_fails_by_name(self, store: Counting, given: Settings, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "clean").write_text("a file where a folder must be")
+        async with bench(store, given) as b:
+            await store.create("a", spec(destination={"prefix": "clean/"}, backoffLimit=0), labels={})
+            task = await b.until("a", done)
+            assert task.status.failed
+            assert "clean/street.jpg" in task.status.message
+
+    async def test_a_deadline_cancels_the_attempt(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            b.replicas.hold("a")
+            await store.create("a", spec(activeDeadlineSeconds=60, webhook=WEBHOOK), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await b.advance(61)
+            task = await b.until("a", done)
+            assert task.status.reason == "DeadlineExceeded"
+            await until(lambda: b.replicas.cancelled == [("a", 1)])
+            task = await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+            await b.settled()
+            assert len(b.receiver.calls) == 1  # the answer came while the attempt was being cancelled
+            assert b.receiver.calls[0].status.finished
+
+
+class TestCrashes:
+    async def test_a_crash_before_the_end_starts_the_next_attempt(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.hold("a")
+            await store.create("a", spec(backoffLimit=0), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await b.crash()
+        async with bench(store, given) as b:
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert task.status.failures == 0
+            assert b.replicas.of("a") == [2]
+
+    async def test_a_crash_after_the_manifest_publishes_it(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await b.crash()
+            await write_result(b.storage.outputs, work_order(await store.get("a"), 1))
+        async with bench(store, given) as b:
+            task = await b.until("a", done)
+            assert task.status.result.attempt == 1
+            assert b.replicas.orders == []
+
+    async def test_an_unreadable_manifest_is_no_manifest(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await b.crash()
+            await b.storage.outputs.put(work_order(await store.get("a"), 1).manifest_key, b'{"uid": ')
+        async with bench(store, given) as b:
+            task = await b.until("a", done)
+            assert task.status.result.attempt == 2
+
+    async def test_a_zombie_cannot_publish(self, store: Counting, given: Settings) -> None:
+        """Two controllers (a lease was lost unseen): the old one's attempt ends late and must not count."""
+        async with bench(store, given) as old:
+            release = old.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: old.replicas.of("a"))
+            old.following.cancel()  # it sees nothing more of the world
+            async with bench(store, given) as new:
+                task = await new.until("a", done)
+                assert task.status.result.attempt == 2
+                release.set()
+                await until(lambda: old.metric("velum_reconcile_total", result="conflict") >= 1)
+                await new.settled()
+                assert (await store.get("a")).status.result == task.status.result
+
+    async def test_stopping_lets_what_is_nearly_done_be_published(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given, capacity=1) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await store.create("b", spec(), labels={})
+            await until(lambda: b.slots.waiting("default") == 1)
+            stopping = asyncio.create_task(b.controller.stop(grace_seconds=20))
+            release.set()
+            await stopping
+            await b.running
+            assert (await store.get("a")).status.complete
+            assert (await store.get("b")).status.attempt == 0  # nothing new was started
+
+    async def test_stopping_does_not_wait_for_ever(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await b.controller.stop(grace_seconds=0.05)
+            await b.running
+            assert b.replicas.running == 0
+            assert (await store.get("a")).status.phase is Phase.RUNNING
+
+
+class TestCommands:
+    async def test_suspend_cancels_and_resume_starts_anew(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            await store.suspend("a", True)
+            await b.until("a", lambda task: task.status.phase is Phase.SUSPENDED)
+            await until(lambda: b.replicas.cancelled == [("a", 1)])
+            await b.settled()
+            assert b.replicas.of("a") == [1]
+            assert b.metric("velum_tasks", condition="suspended") == 1
+            release.set()
+            await store.suspend("a", False)
+            task = await b.until("a", done)
+            assert task.status.result.attempt == 2
+
+    async def test_a_task_created_suspended_is_not_touched(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(suspend=True), labels={})
+            await b.until("a", lambda task: task.status.phase is Phase.SUSPENDED)
+            await b.settled()
+            assert b.replicas.orders == []
+            assert b.models.wanted == set()
+
+    async def test_deleting_while_it_runs_cancels_first_and_leaves_no_file(
+        self, store: Counting, given: Settings
+    ) -> None:
+        order = []
+
+        class Slow(Replicas):
+            async def run(self, each: WorkOrder):
+                try:
+                    return await super().run(each)
+                finally:
+                    await self.outputs.put(f"{each.folder}late.jpg", b"a straggler writes until it is really over")
+                    order.append("closed")
+
+        async with bench(store, given, replicas=Slow(storage_of(given).outputs)) as b:
+            b.replicas.hold("a")
+            task = await store.create("a", spec(), labels={})
+            await b.storage.inputs.put(f"{task.folder}input", b"original")
+            await until(lambda: b.replicas.of("a"))
+            await store.delete("a")
+            await b.gone("a")
+            assert order == ["closed"]
+            assert await b.storage.inputs.below(task.folder) == await b.storage.outputs.below(task.folder) == []
+            await until(lambda: sum(b.metric("velum_tasks", condition=c) for c in ("pending", "running")) == 0)
+
+    async def test_deleting_a_finished_task_removes_its_files_but_not_the_users(
+        self, store: Counting, given: Settings
+    ) -> None:
+        async with bench(store, given) as b:
+            await b.storage.inputs.put("incoming/street.jpg", b"mine")
+            task = await store.create("a", spec(destination={"prefix": "clean/"}), labels={})
+            await b.until("a", done)
+            await store.delete("a")
+            await b.gone("a")
+            assert await b.storage.outputs.below(task.folder) == []
+            assert await b.storage.inputs.get("incoming/street.jpg") == b"mine"
+            assert await b.storage.outputs.get("clean/street.jpg")
+
+    async def test_deleting_only_the_record_leaves_marked_files(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            task = await store.create("a", spec(), labels={})
+            finished = await b.until("a", done)
+            await store.delete("a", keep_files=True)
+            await b.gone("a")
+            assert await b.storage.outputs.get(finished.status.result.anonymised.key)
+            assert (await b.storage.outputs.head(task.folder + KEEP)).size == 0
+
+    async def test_deleting_only_the_files_leaves_the_record(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            task = await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await b.settled()
+            await store.purge("a")
+            left = await b.until("a", lambda task: task.status.phase is Phase.DELETED)
+            assert left.status.result is None
+            assert await b.storage.outputs.below(task.folder) == []
+            await until(lambda: b.metric("velum_tasks", condition="deleted") == 1)
+
+    async def test_storage_away_delays_the_deletion_but_loses_nothing(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        async with bench(store, given, clock=clock) as b:
+            task = await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await b.settled()
+            folder = Path(b.storage.outputs.url.removeprefix("file://"))
+            hidden = folder.with_name("away")
+            folder.rename(hidden)
+            folder.write_text("no folder")  # every call fails now, as on a disk that was unmounted
+            await store.delete("a")
+            await until(lambda: b.events[-1].task.deleting)
+            await b.settled()
+            assert (await store.get("a")).deleting
+            folder.unlink()
+            hidden.rename(folder)
+            await b.advance(60)
+            await b.gone("a")
+            assert await b.storage.outputs.below(task.folder) == []
+
+    async def test_ttl_removes_record_and_files(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            task = await store.create("a", spec(ttlSecondsAfterFinished=60), labels={})
+            await b.until("a", done)
+            await b.settled()
+            await b.advance(59)
+            await b.settled()
+            assert (await store.get("a")).status.complete
+            await b.advance(2)
+            await b.gone("a")
+            assert await b.storage.outputs.below(task.folder) == []
+
+    async def test_made_again_under_the_same_name(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            first = await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await store.delete("a")
+            await b.gone("a")
+            second = await store.create("a", spec(), labels={})
+            task = await b.until("a", done)
+            assert first.metadata.uid != second.metadata.uid == task.metadata.uid
+            assert task.status.result.attempt == 1
+
+
+class TestBackPressure:
+    async def test_the_oldest_goes_first_and_only_as_many_as_there_is_room_for(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        names = ["m", "c", "x", "a", "k"]
+        async with bench(store, given, capacity=1, clock=clock) as b:
+            holds = {name: b.replicas.hold(name) for name in names}
+            for name in names:
+                await store.create(name, spec(), labels={})
+                clock.forward(seconds=1)
+                await until(lambda n=name: any(event.task.name == n for event in b.events))
+                await b.passes_over()
+            for position, name in enumerate(names):
+                await until(lambda n=name: b.replicas.of(n))
+                await b.passes_over()
+                assert [order.task for order in b.replicas.orders] == names[: position + 1]
+                assert b.slots.waiting("default") == len(names) - position - 1
+                holds[name].set()
+            await b.until(names[-1], done)
+            assert store.count("write_status") == 2 * len(names)
+
+    async def test_room_that_grows_is_used(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given, capacity=0) as b:
+            for i in range(6):
+                b.replicas.hold(f"t{i}")
+                await store.create(f"t{i}", spec(), labels={})
+            await until(lambda: b.slots.waiting("default") == 6)
+            b.slots.resize("default", 4)
+            await until(lambda: b.replicas.running == 4)
+            await b.passes_over()
+            assert b.replicas.running == 4
+
+    async def test_who_leaves_the_queue_makes_room_for_the_next(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given, capacity=1) as b:
+            for name in ("a", "b", "c"):
+                b.replicas.hold(name)
+                await store.create(name, spec(), labels={})
+            await until(lambda: b.slots.waiting("default") == 2)
+            await store.suspend("b", True)
+            await b.until("b", lambda task: task.status.phase is Phase.SUSPENDED)
+            await store.delete("a")
+            await until(lambda: b.replicas.of("c") == [1])
+            assert b.replicas.of("b") == []
+
+
+class TestModels:
+    async def test_waits_until_the_model_appears(self, store: Counting, given: Settings) -> None:
+        models = StillModels(seen=("missing", "no AnonymizationModel 'default'; there are: street"))
+        async with bench(store, given, models=models) as b:
+            await store.create("a", spec(), labels={})
+            task = await b.until("a", lambda task: task.status.reason == "ModelNotFound")
+            assert "there are: street" in task.status.message
+            models.seen = ("known", "")
+            b.controller.wake_model("default")
+            assert (await b.until("a", done)).status.complete
+            assert models.wanted == {"default"}
+
+    async def test_a_class_nobody_finds_fails_loudly(self, store: Counting, given: Settings) -> None:
+        models = StillModels(seen=("lacks-class", "get it with velum models fetch street"))
+        async with bench(store, given, models=models) as b:
+            await store.create("a", spec(), labels={})
+            task = await b.until("a", done)
+            assert (task.status.reason, task.status.message) == (
+                "ClassNotServed",
+                "get it with velum models fetch street",
+            )
+
+
+class TestWebhooks:
+    async def test_is_called_once_and_written_down(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(webhook=WEBHOOK), labels={})
+            await b.until("a", lambda task: task.status.webhook and task.status.webhook.state is WebhookState.SENT)
+            await b.settled()
+            assert [call.status.phase for call in b.receiver.calls] == [Phase.COMPLETE]
+            assert store.count("write_status") == 3
+
+    async def test_retries_survive_a_restart(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        receiver = Receiver()
+        receiver.answers = ["answered 500", "answered 502"]
+        async with bench(store, given, clock=clock, receiver=receiver) as b:
+            await store.create("a", spec(webhook=WEBHOOK), labels={})
+            task = await b.until("a", lambda task: task.status.webhook and task.status.webhook.attempts == 1)
+            assert task.status.webhook.last_error == "answered 500"
+            await b.crash()
+        clock.forward(seconds=4)
+        async with bench(store, given, clock=clock, receiver=receiver) as b:
+            await b.settled()
+            assert len(receiver.calls) == 1  # not due yet, and the new controller knows it
+            await b.advance(2)
+            await b.until("a", lambda task: task.status.webhook.attempts == 2)
+            await b.advance(31)
+            await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+        assert len(receiver.calls) == 3
+
+    async def test_a_call_that_was_not_written_down_is_made_again(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        """At least once: a crash between the call and the status write repeats the call."""
+
+        class Dies(Receiver):
+            async def deliver(self, task):
+                await super().deliver(task)
+                b.running.cancel()
+                return ""
+
+        receiver = Dies()
+        async with bench(store, given, clock=clock, receiver=receiver) as b:
+            await store.create("a", spec(webhook=WEBHOOK), labels={})
+            await until(lambda: b.running.done())
+        again = Receiver()
+        async with bench(store, given, clock=clock, receiver=again) as b:
+            await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+        assert len(receiver.calls) == len(again.calls) == 1
+
+    async def test_an_answer_that_cannot_be_written_is_kept_not_repeated(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        async with bench(store, given, clock=clock) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(webhook=WEBHOOK), labels={})
+            await until(lambda: b.replicas.of("a"))
+            release.set()
+            await b.until("a", done)
+            store.fail["write_status"] = [Unavailable("API server", "away")] * 2
+            for _ in range(5):
+                await b.settled()
+                await b.advance(60)
+            await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+            assert len(b.receiver.calls) == 1
+
+    async def test_a_secret_that_cannot_be_read_is_no_failed_call(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        receiver = Receiver()
+        receiver.answers = [Unavailable("API server", "away")]
+        async with bench(store, given, clock=clock, receiver=receiver) as b:
+            await store.create("a", spec(webhook=WEBHOOK), labels={})
+            await until(lambda: len(receiver.calls) == 1)
+            await b.settled()
+            await b.advance(60)
+            task = await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+            assert task.status.webhook.attempts == 1
+
+
+class TestMemory:
+    async def test_finished_tasks_are_put_away_and_found_again(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await b.settled()
+            desk = b.controller._desks.get("a")
+            await until(lambda: desk.task is None)
+            assert list(b.controller._desks.active()) == []
+            await store.purge("a")
+            await b.until("a", lambda task: task.status.phase is Phase.DELETED)
+
+    async def test_nothing_is_left_of_tasks_that_are_gone(self, store: Counting, given: Settings) -> None:
+        async with bench(store, given) as b:
+            for i in range(10):
+                await store.create(f"t{i}", spec(ttlSecondsAfterFinished=3600), labels={})
+                await b.until(f"t{i}", done)
+                await store.delete(f"t{i}")
+                await b.gone(f"t{i}")
+            await until(lambda: b.controller._desks._desks == {})
+            assert b.controller._desks._unfinished == {}
+            assert b.controller.queue._due == {}
+            assert b.slots._place == {}
+            assert b.controller._echo._awaited == b.controller._echo._seen == {}
