@@ -1,39 +1,30 @@
-"""The API server gives the answers that the CRDs promise, and kubectl shows the resources well.
+"""The API server gives the answers that the CRDs promise: constraints, immutability, status, selectors.
 
-Every case of every constraint runs as a dry run, straight over HTTP: 700 kubectl processes would take minutes.
+Every case of every constraint runs as a dry run; the same cases run through pydantic in tests/unit/api.
 """
 
-import base64
-import json
-import ssl
 import uuid
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import httpx
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from support import constraints
+from support.apiserver import MODEL, SIMPLE, TASK, Api, ControlPlane, Refused, a_task, collection, connected
 from support.constraints import Case
 from support.specs import specs
 from velum.api import AnonymizationModel, AnonymizationTask, crd
 from velum.api.crd.definition import IMMUTABLE_MESSAGE, MUTABLE
-from velum.api.meta import API_VERSION, GROUP, VERSION
 
-TASK, MODEL = crd.KINDS
 TYPES = {TASK: AnonymizationTask, MODEL: AnonymizationModel}
 CASES = constraints.cases()
 SPEC_FIELDS = list(
     crd.build(TASK)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 )
 
-SIMPLE: dict[str, Any] = {"source": {"object": {"key": "incoming/street.jpg"}}, "classes": {"face": {}}}
 
 OTHER: dict[str, Any] = {
     "source": {"url": "https://example.com/a.jpg"},
@@ -60,92 +51,10 @@ OTHER: dict[str, Any] = {
 """For each field of a task's spec, a valid value that is neither its default nor the one in SIMPLE or FULL."""
 
 
-class ControlPlane(Protocol):
-    """What these tests use of the fixture in conftest.py."""
-
-    kubeconfig: Path
-
-    def kubectl(self, *args: str | Path, stdin: str | None = None) -> str: ...
-
-    def try_kubectl(self, *args: str | Path, stdin: str | None = None) -> Any: ...
-
-
-class Refused(AssertionError):
-    """The API server said no; `causes` are its field errors."""
-
-    def __init__(self, answer: dict[str, Any]) -> None:
-        super().__init__(answer["message"])
-        self.code: int = answer["code"]
-        self.causes: list[dict[str, str]] = answer.get("details", {}).get("causes", [])
-
-    def names(self, field: str, words: str = "") -> bool:
-        """Whether one of the causes is about this field (or an element of it) and has these words."""
-        fields = (cause.get("field", "").replace("<nil>", "") for cause in self.causes)
-        return any(
-            (found == field or found.startswith(f"{field}[") or not field) and words in cause["message"]
-            for found, cause in zip(fields, self.causes, strict=True)
-        )
-
-
-class Api:
-    """The resources of our group, over plain HTTP."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
-
-    def call(self, method: str, path: str, body: Any = None, merge: bool = False, **query: str) -> dict[str, Any]:
-        """Call the API server below our group; strict about unknown fields. Raises Refused."""
-        content = "application/merge-patch+json" if merge else "application/json"
-        strict = {} if method in {"GET", "DELETE"} else {"fieldValidation": "Strict"}
-        answer = self._http.request(
-            method,
-            f"/apis/{GROUP}/{VERSION}/{path}",
-            params=strict | query,
-            headers={"Content-Type": content},
-            content=None if body is None else json.dumps(body),
-        )
-        parsed: dict[str, Any] = answer.json()
-        if not answer.is_success:
-            raise Refused(parsed)
-        return parsed
-
-    def create(self, namespace: str, resource: dict[str, Any], **query: str) -> dict[str, Any]:
-        return self.call("POST", collection(namespace, resource["kind"]), resource, **query)
-
-    def patch(self, namespace: str, name: str, change: dict[str, Any], **query: str) -> dict[str, Any]:
-        return self.call("PATCH", f"{collection(namespace, TASK)}/{name}", change, merge=True, **query)
-
-    def patch_status(self, namespace: str, name: str, status: dict[str, Any], **query: str) -> dict[str, Any]:
-        return self.patch(namespace, f"{name}/status", {"status": status}, **query)
-
-    def get(self, namespace: str, name: str) -> dict[str, Any]:
-        return self.call("GET", f"{collection(namespace, TASK)}/{name}")
-
-
-def collection(namespace: str, kind: str) -> str:
-    return f"namespaces/{namespace}/{kind.lower()}s"
-
-
 @pytest.fixture(scope="module")
 def api(controlplane: ControlPlane) -> Iterator[Api]:
-    kubeconfig = yaml.safe_load(controlplane.kubeconfig.read_text())
-    cluster, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
-    trust = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    headers = {"Authorization": f"Bearer {user['token']}"}
-    with httpx.Client(base_url=cluster["server"], verify=trust, headers=headers, timeout=60) as http:
-        yield Api(http)
-
-
-def a_task(name: str = "street", **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": TASK,
-        "metadata": {"name": name},
-        "spec": {**deepcopy(SIMPLE), **spec},
-    }
-
-
-DONE = {"type": "Complete", "status": "True", "reason": "Anonymized", "lastTransitionTime": constraints.NOW}
+    with connected(controlplane) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="module")
@@ -364,92 +273,3 @@ class TestSelectors:
         with pytest.raises(Refused) as caught:
             self.names(api, namespace, "spec.method=blur")
         assert caught.value.code == 400
-
-
-class TestKubectl:
-    @pytest.fixture
-    def ended(self, api: Api, namespace: str) -> str:
-        """The namespace, with a task that has ended and a model that is ready."""
-        api.create(namespace, a_task(method="pixelate"))
-        status = {
-            "phase": "Complete",
-            "conditions": [DONE],
-            "mediaType": "image/jpeg",
-            "progressPercent": 100,
-            "attempt": 3,
-            "reason": "Anonymized",
-            "message": "4 faces",
-            "finishedAt": constraints.NOW,
-        }
-        api.patch_status(namespace, "street", status)
-        spec = {"packs": ["centerface", "street"], "classes": ["face", "person"], "gpuPercent": 50}
-        model = {"apiVersion": API_VERSION, "kind": MODEL, "metadata": {"name": "street"}, "spec": spec}
-        api.create(namespace, model)
-        path = f"{collection(namespace, MODEL)}/street/status"
-        api.call("PATCH", path, {"status": {"replicas": 2, "conditions": [constraints.CONDITION]}}, merge=True)
-        return namespace
-
-    @staticmethod
-    def table(text: str) -> list[list[str]]:
-        return [line.split() for line in text.splitlines()]
-
-    def test_get_shows_tasks(self, controlplane: ControlPlane, ended: str) -> None:
-        heads, row = self.table(controlplane.kubectl("get", "anontask", "-n", ended))
-        assert heads == ["NAME", "PHASE", "MEDIA", "MODEL", "PROGRESS", "AGE"]
-        assert row[:5] == ["street", "Complete", "image/jpeg", "default", "100"]
-
-    def test_get_wide_shows_why(self, controlplane: ControlPlane, ended: str) -> None:
-        heads, row = self.table(controlplane.kubectl("get", "anontasks", "-n", ended, "-o", "wide"))
-        assert heads[6:] == ["METHOD", "ATTEMPT", "FINISHED", "REASON", "MESSAGE"]
-        assert row[6:8] == ["pixelate", "3"]
-        assert row[8] not in {"<invalid>", "<unknown>"}, "a time with microseconds is understood"
-        assert row[9:] == ["Anonymized", "4", "faces"]
-
-    def test_get_shows_models(self, controlplane: ControlPlane, ended: str) -> None:
-        heads, row = self.table(controlplane.kubectl("get", "anonmodel", "-n", ended))
-        assert heads == ["NAME", "READY", "REPLICAS", "PACKS", "AGE"]
-        assert row[:4] == ["street", "True", "2", '["centerface","street"]']
-        heads, row = self.table(controlplane.kubectl("get", "anonmodels", "-n", ended, "-o", "wide"))
-        assert heads[5:] == ["CLASSES", "GPU", "MESSAGE"]
-        assert row[5:7] == ['["face","person"]', "50"]
-
-    def test_the_category_shows_both(self, controlplane: ControlPlane, ended: str) -> None:
-        names = controlplane.kubectl("get", "velum", "-n", ended, "-o", "name").split()
-        assert sorted(names) == ["anonymizationmodel.velum.dev/street", "anonymizationtask.velum.dev/street"]
-
-    def test_wait_returns_for_a_condition(self, controlplane: ControlPlane, ended: str) -> None:
-        controlplane.kubectl("wait", "anontask/street", "-n", ended, "--for=condition=Complete", "--timeout=30s")
-        controlplane.kubectl("wait", "anonmodel/street", "-n", ended, "--for=condition=Ready", "--timeout=30s")
-        waited = controlplane.try_kubectl(
-            "wait", "anontask/street", "-n", ended, "--for=condition=Failed", "--timeout=1s"
-        )
-        assert waited.returncode != 0, "a condition that does not hold is waited for"
-
-    @pytest.mark.parametrize("kind", crd.KINDS)
-    def test_explain_describes_every_field(self, controlplane: ControlPlane, kind: str) -> None:
-        root = crd.build(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        for part in ("spec", "status"):
-            resource = f"{kind.lower()}s.{part}"
-            shown = controlplane.kubectl("explain", f"--api-version={API_VERSION}", "--recursive", resource)
-            lines = {line.split()[0] for line in shown.splitlines() if "\t<" in line}
-            assert set(properties(root["properties"][part])) <= lines
-            flat = controlplane.kubectl("explain", f"--api-version={API_VERSION}", resource)
-            words = " ".join(flat.split())
-            for name, field in root["properties"][part]["properties"].items():
-                assert field["description"] in words, name
-
-    def test_the_short_names_are_explained_too(self, controlplane: ControlPlane) -> None:
-        assert "Private, loopback and link-local" in controlplane.kubectl("explain", "anontask.spec.source.url")
-        assert "Kernel size in pixels; odd." in controlplane.kubectl(
-            "explain", "anontask.spec.classes.person.kernelPixels"
-        )
-        assert "Most replicas at a time." in controlplane.kubectl("explain", "anonmodel.spec.scale.maxReplicas")
-
-
-def properties(node: dict[str, Any]) -> Iterator[str]:
-    """Yield the name of every field below, at any depth."""
-    for name, child in node.get("properties", {}).items():
-        yield name
-        yield from properties(child)
-    if "items" in node:
-        yield from properties(node["items"])

@@ -1,19 +1,12 @@
 """The samples are what people copy: each is taken by the API server without a warning, and can be applied twice."""
 
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 
+from support.apiserver import ControlPlane
+
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "crds" / "samples").glob("*.yaml"))
-
-
-class ControlPlane(Protocol):
-    """What these tests use of the fixture in conftest.py."""
-
-    def kubectl(self, *args: str | Path, stdin: str | None = None) -> str: ...
-
-    def try_kubectl(self, *args: str | Path, stdin: str | None = None) -> Any: ...
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)

@@ -31,6 +31,14 @@ def test_opens_with_a_sentence_for_people(sample: Path) -> None:
     assert len(first.split()) > 5
 
 
+def test_the_examples_in_the_documentation_are_valid_too() -> None:
+    page = (FOLDER.parents[1] / "docs" / "api.md").read_text()
+    examples = [yaml.safe_load(block.partition("```")[0]) for block in page.split("```yaml\n")[1:]]
+    assert {each["kind"] for each in examples} == {*TYPES}
+    for resource in examples:
+        assert contains(TYPES[resource["kind"]].model_validate(resource).wire(), resource)
+
+
 def test_names_do_not_clash() -> None:
     names = [(each["kind"], each["metadata"]["name"]) for sample in SAMPLES for each in resources(sample)]
     assert len(names) == len(set(names))
