@@ -136,9 +136,10 @@ class PackRegistry:
         helpful = [name for name in sorted(self._packs) if self._packs[name].manifest.classes & missing]
         if not helpful:
             return f"no known pack finds {', '.join(sorted(missing))}; put one in a folder of packs (docs/models.md)"
-        found = [name for name in helpful if self._status(self._packs[name]).ready]
-        fetch = f"`velum models fetch {helpful[0]}` and then " if not found else ""
-        return f"{fetch}add the pack: `--model {','.join([*names, (found or helpful)[0]])}`"
+        ready = [name for name in helpful if self._status(self._packs[name]).ready]
+        if ready:
+            return f"use a model that includes the pack {ready[0]}"
+        return f"get a pack that does with `velum models fetch {helpful[0]}` and use a model that includes it"
 
 
 def _shipped() -> Iterator[PackManifest]:
