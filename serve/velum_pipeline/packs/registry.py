@@ -82,7 +82,7 @@ class PackRegistry:
         """Raise ClassNotFound, naming the packs that would help, unless the packs find all these classes."""
         missing = set(classes) - self.classes(names)
         if missing:
-            raise ClassNotFound(missing, names, self._remedy(missing, names))
+            raise ClassNotFound(missing, names, self._remedy(missing))
 
     def locate(self, name: str, file: WeightsFile) -> Path:
         """Where a file of a pack lies (unverified). Raises PackNotFound or WeightsMissing."""
@@ -132,7 +132,7 @@ class PackRegistry:
             yield folder / entry.manifest.name
             yield folder
 
-    def _remedy(self, missing: set[ObjectClass], names: Sequence[str]) -> str:
+    def _remedy(self, missing: set[ObjectClass]) -> str:
         helpful = [name for name in sorted(self._packs) if self._packs[name].manifest.classes & missing]
         if not helpful:
             return f"no known pack finds {', '.join(sorted(missing))}; put one in a folder of packs (docs/models.md)"
