@@ -1,4 +1,3 @@
-# ruff: noqa: N818 -- these read as states of a file, and their names are the reasons that clients see
 """Everything this package can raise on purpose, as one tree.
 
     PipelineError

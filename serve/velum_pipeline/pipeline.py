@@ -19,7 +19,7 @@ from velum_pipeline import debug, masks, media, metadata, redact, regions
 from velum_pipeline.detections import Detections
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.media import Picture
-from velum_pipeline.options import Limits, Method, Options
+from velum_pipeline.options import Limits, Method, Options, SaveMask
 
 Detect = Callable[[list[NDArray[np.uint8]], Options], Sequence[Detections]]
 
@@ -68,9 +68,9 @@ def finish(
     areas = regions.build(detections, options, picture.width, picture.height)
     touched = [area for area in areas if area is not None]
     save = options.save_mask
-    size = (picture.width, picture.height, options.mask_scale)
-    binary = masks.binary(touched, *size) if save.binary else None
-    instance = masks.instance(touched, *size) if save.instance else None
+    canvas = None if save is SaveMask.NONE else masks.Canvas(touched, picture.width, picture.height)
+    binary = canvas.binary(options.mask_scale) if canvas and save.binary else None
+    instance = canvas.instance(options.mask_scale) if canvas and save.instance else None
     return Product(
         picture=_redacted(picture, detections, areas, options, random),
         media_type=picture.media_type.mime,

@@ -1,20 +1,18 @@
 """Binary and instance masks, painted from regions (contract v1, "Masks").
 
 A mask marks every pixel that anonymization touched at any strength, so what it leaves unmarked is the original. Both
-masks respect ``ignores``, since regions do. Scaling picks every pixel's nearest neighbour: an average of two type bits
-would be a third type.
+masks respect ``ignores``, since regions do. At full size they are coded from their runs (png.py). Scaling picks every
+pixel's nearest neighbour: an average of two type bits would be a third type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from velum_pipeline.errors import StageFailed
-from velum_pipeline.masks.scale import scaled
+from velum_pipeline.masks import png
+from velum_pipeline.masks.scale import scaled, write
 from velum_pipeline.regions import Region
 
 INSTANCES = 255
@@ -26,29 +24,35 @@ def instance_number(detection: int) -> int:
     return detection % INSTANCES + 1
 
 
-def binary(regions: Iterable[Region], width: int, height: int, percent: int = 100) -> bytes:
-    """An 8-bit grey PNG: 255 where anonymized, 0 elsewhere."""
-    mask = np.zeros((height, width), np.uint8)
-    for region in regions:
-        area = mask[region.rows, region.columns]
-        area[region.strength > 0] = 255
-    return _png(scaled(mask, percent))
+class Canvas:
+    """Regions painted once, for both masks.
 
+    Each pixel: the instance number in the low byte, the type bits in the high one.
+    """
 
-def instance(regions: Iterable[Region], width: int, height: int, percent: int = 100) -> bytes:
-    """An RGB PNG: R 0, G the instance number (of the later detection where objects overlap), B the type bits, OR-ed."""
-    mask = np.zeros((height, width, 3), np.uint8)
-    for region in regions:
-        inside = region.strength > 0
-        area = mask[region.rows, region.columns]
-        area[inside, 1] = instance_number(region.detection)
-        area[inside, 0] |= region.object_class.mask_bit
-    return _png(scaled(mask, percent))
+    def __init__(self, regions: Sequence[Region], width: int, height: int) -> None:
+        self._canvas = np.zeros((height, width + 1), np.uint16)
+        for region in regions:
+            area = self._canvas[region.rows, region.columns]
+            own = np.uint16(region.object_class.mask_bit << 8 | instance_number(region.detection))
+            np.copyto(area, area & np.uint16(0xFF00) | own, where=region.strength > 0)
+        self._runs = png.runs(self._canvas, regions)
 
+    def binary(self, percent: int = 100) -> bytes:
+        """An 8-bit grey PNG: 255 where anonymized, 0 elsewhere."""
+        if percent != 100:
+            return write(scaled(np.where(self._canvas[:, :-1], 255, 0).astype(np.uint8), percent))
+        return png.encode(self._runs, np.where(self._runs.values, 255, 0)[:, None])
 
-def _png(mask: NDArray[np.uint8]) -> bytes:
-    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    done, coded = cv2.imencode(".png", mask, fast)
-    if not done:
-        raise StageFailed("the mask's PNG encoder failed")
-    return bytes(coded.tobytes())
+    def instance(self, percent: int = 100) -> bytes:
+        """An RGB PNG.
+
+        R 0, G the instance number (of the later detection where objects overlap), B the type bits, OR-ed.
+        """
+        if percent != 100:
+            mask = self._canvas[:, :-1]
+            return write(
+                scaled(np.stack([mask >> 8, mask & 255, np.zeros_like(mask)], axis=2).astype(np.uint8), percent)
+            )
+        values = self._runs.values
+        return png.encode(self._runs, np.stack([np.zeros_like(values), values & 255, values >> 8], axis=1))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.errors import CorruptMedia, OptionError
+from velum_pipeline.errors import CorruptMedia, OptionError, StageFailed
 
 
 def scaled(mask: NDArray[np.uint8], percent: int) -> NDArray[np.uint8]:
@@ -29,4 +29,14 @@ def rescale(png: bytes, percent: int) -> bytes:
     small = scaled(mask, percent)
     if percent == 100:
         return png
-    return bytes(cv2.imencode(".png", small, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    return write(small)
+
+
+def write(mask: NDArray[np.uint8]) -> bytes:
+    """A mask, grey (H, W) or BGR (H, W, 3), as a PNG file. Run lengths are all there is to compress."""
+    done, coded = cv2.imencode(
+        ".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    )
+    if not done:
+        raise StageFailed("the mask's PNG encoder failed")
+    return bytes(coded.tobytes())

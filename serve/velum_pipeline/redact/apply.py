@@ -7,6 +7,7 @@ as they were. Full frames are never copied or blended: the cost follows the regi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -63,27 +64,44 @@ def _averages(crop: Samples, region: Region, across: int, down: int) -> NDArray[
     Of a segment, the mean of its own pixels, so that no background mixes in.
     """
     if not region.segment:
-        return _resize(crop, across, down, cv2.INTER_AREA).astype(np.float32)
+        return _means(crop, across, down)
     own = (region.strength > 0).astype(np.float32)
-    weights = _resize(own, across, down, cv2.INTER_AREA)
     shape = own if crop.ndim == 2 else own[..., None]
-    sums = _resize(crop * shape, across, down, cv2.INTER_AREA)
+    weights = _means(own, across, down)
     weights = weights if crop.ndim == 2 else weights[..., None]
-    return np.asarray(sums / np.maximum(weights, np.float32(1e-6)), np.float32)
+    return np.asarray(_means(crop * shape, across, down) / np.maximum(weights, np.float32(1e-6)), np.float32)
+
+
+def _means(samples: NDArray[Any], across: int, down: int) -> NDArray[np.float32]:
+    """Mean per cell, float32 (down, across[, C]). Cells end between pixels, where nearest-neighbour enlargement will
+    end them too.
+
+    Four times as fast as cv2.resize with INTER_AREA, whose cells end inside pixels.
+    """
+    rows, columns = samples.shape[:2]
+    edges = [-(-index * rows // down) for index in range(down + 1)]
+    bands = [cv2.reduce(samples[top:bottom], 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[0] for top, bottom in pairwise(edges)]
+    starts = -(-np.arange(across) * columns // across)
+    widths = np.diff(starts, append=columns).astype(np.float32)
+    sums = np.add.reduceat(np.stack(bands), starts, axis=1)
+    sums = sums.reshape((down, across, *samples.shape[2:]))
+    return np.asarray(sums / (widths if samples.ndim == 2 else widths[:, None]), np.float32)
 
 
 def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8], *, keep_alpha: bool) -> None:
-    """Write the cover over the crop by strength / 255, in place."""
-    alpha = crop[..., 3].copy() if keep_alpha else None
-    if crop.dtype == np.uint8:
-        weight = strength.astype(np.float32)
-        weight *= np.float32(1 / 255)
-        cv2.blendLinear(cover, crop, weight, 1 - weight, dst=crop)
-    else:
-        shares = strength.astype(np.int64) if crop.ndim == 2 else strength.astype(np.int64)[..., None]
-        crop[...] = crop + (cover.astype(np.int64) - crop) * shares // 255
-    if alpha is not None:
-        crop[..., 3] = alpha
+    """Write the cover over the crop by strength / 255, in place.
+
+    Both products are exact where the strength is 0 or 255, at 8 and at 16 bits (65535 * 255 < 2**24, so float32 holds
+    them).
+    """
+    channels = 1 if crop.ndim == 2 else crop.shape[2]
+    planes = [strength] * channels
+    if keep_alpha:
+        planes[-1] = np.zeros_like(strength)
+    weight = np.asarray(cv2.merge(planes), crop.dtype) if channels > 1 else strength.astype(crop.dtype)
+    shown = cv2.multiply(cover, weight, scale=1 / 255)
+    kept = cv2.multiply(crop, 255 - weight, scale=1 / 255)
+    cv2.add(shown, kept, dst=crop)
 
 
 def _resize(samples: NDArray[Any], width: int, height: int, interpolation: int) -> NDArray[Any]:

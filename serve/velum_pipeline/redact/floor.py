@@ -36,7 +36,7 @@ MIN_CELL = 4.0
 """Pixels; below this a cell's average is nearly the pixel itself."""
 LEVELS = 32
 """Values that a cell can take per channel: rounding to 32 hides all but the broad tone."""
-NOISE = 1.5
+NOISE = 0.5
 """Standard deviation of what is added to a cell before rounding, in rounding steps: no average over the cells, or over
 several pictures of one scene, leads back to exact values cheaply."""
 
