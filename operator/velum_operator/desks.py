@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from velum.api.task import AnonymizationTask
 from velum_operator.desk import Desk, newer
-from velum_operator.metrics import ControllerMetrics
+from velum_operator.metrics import CONDITIONS, ControllerMetrics
 
 
 class Desks:
@@ -16,6 +16,8 @@ class Desks:
         self._metrics = metrics
         self._desks: dict[str, Desk] = {}
         self._unfinished: defaultdict[str, set[str]] = defaultdict(set)
+        for condition in CONDITIONS:  # a former term of this process may have counted
+            metrics.tasks.labels(condition).set(0)
 
     def get(self, name: str) -> Desk | None:
         """Return the task's desk, None when there is none."""

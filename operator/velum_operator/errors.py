@@ -2,7 +2,6 @@
 
 OperatorError
 ├── ServingRefused    Ray Serve does not take the config as it is: retrying the same one is of no use
-├── CrdsMissing       the cluster does not know our resources
 └── LeadershipLost    another operator holds the lease: stop at once
 """
 
@@ -15,10 +14,6 @@ class OperatorError(VelumError):
 
 class ServingRefused(OperatorError):
     """Ray Serve refused the config; the message is its own."""
-
-
-class CrdsMissing(OperatorError):
-    """The API server serves none of our resources."""
 
 
 class LeadershipLost(OperatorError):

@@ -52,5 +52,3 @@ class ControllerMetrics:
             "velum_serving_applies", "Serving configs put to Ray by result: ok, failed.", ["result"], registry=registry
         )
         self.orphans = Counter("velum_orphans_removed", "Folders without a task that were removed.", registry=registry)
-        for condition in CONDITIONS:
-            self.tasks.labels(condition).set(0)

@@ -8,7 +8,7 @@ cannot win that write against its successor, so no attempt number is ever used t
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from velum.api.status import Phase, TaskStatus
@@ -40,6 +40,10 @@ from velum_operator.metrics import ControllerMetrics
 from velum_operator.notes import Notes
 from velum_operator.queue import WorkQueue
 from velum_operator.slots import Rank, Slots
+
+CERTAINLY_GONE = timedelta(seconds=30)
+"""After this long a released task is looked up, in case the watch was broken when it went (kopf lists anew then, and
+a list does not show what is missing in it)."""
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -115,6 +119,9 @@ class Reconciler:
         for note in decision.notes:
             self._notes.put(task, note)
         self._queue.wake_at(desk.name, decision.wake)
+        if Release() in decision.actions:
+            desk.task = None
+            self._queue.wake_at(desk.name, self._clock.now() + CERTAINLY_GONE)
         _put_away(desk, task)
 
     async def _latest(self, desk: Desk) -> AnonymizationTask:
