@@ -9,7 +9,6 @@ from velum.api.reasons import Reason
 from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask
 
-
 MESSAGE_LENGTH = 2048
 """As the resource types allow for `status.message`: what a replica says can be a whole traceback."""
 

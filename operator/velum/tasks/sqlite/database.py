@@ -12,9 +12,11 @@ A failure of SQLite itself becomes `Unavailable` with the file's name, and the c
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -26,6 +28,8 @@ Work = Callable[[sqlite3.Connection], T]
 
 PRIVATE = 0o600
 """The file holds webhook secrets; SQLite gives its -wal and -shm files the same mode."""
+
+_making = threading.Lock()
 
 BUSY_SECONDS = 5.0
 """How long a write waits for another process's: writes take milliseconds, so longer means that something is stuck."""
@@ -117,8 +121,7 @@ def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
         sqlite3.Error: it is corrupt, locked, or no database.
         OSError: the folder cannot be made or written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+    _make_private(path)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
     try:
         _wal(connection, time.monotonic() + busy_seconds)
@@ -131,6 +134,18 @@ def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, for its owner only, if it is not there.
+
+    A file that is there must not even be opened outside SQLite: POSIX drops all locks that a process holds on a file
+    when it closes any descriptor of it, and another process would take the WAL for abandoned. For the same reason
+    nobody in this process may connect between the two calls here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _making, suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE))
 
 
 def _wal(connection: sqlite3.Connection, deadline: float) -> None:
