@@ -8,8 +8,11 @@ PR_SET_PDEATHSIG), and `LocalRay.stop` ends the rest of the session.
 
 Ray's own Node is used, not `ray.init` or `ray start`. Those two always resolve 127.0.0.1 to an outward address and bind
 there, start a log monitor and an autoscaler's monitor that nobody here reads, and take fixed ports (10001, 52365) on
-which two Rays on one machine would meet. Ray 2.55 to 2.60 have this interface (their `ray start` calls it); the
-end-to-end test holds that every port is on loopback.
+which two Rays on one machine would meet. Ray 2.55 to 2.60 have this interface (their `ray start` calls it).
+
+One kind of port is not on loopback whatever we ask for: Serve's replicas listen for each other's calls on all addresses
+(`serve/_private/replica.py`, "[::]:0"). It takes pickles, so it matters that it, too, answers nobody without the token.
+The end-to-end test holds both: no other port is open outwards, and that one refuses a caller without token.
 """
 
 import json
@@ -20,7 +23,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from velum_serve.processes import kill_session
+from velum_serve.processes import adopt_orphans, kill_session
 
 KILL_SECONDS = 5.0
 
@@ -30,6 +33,7 @@ def main() -> None:
     config = json.loads(sys.argv[1])
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us; it will tell
+    adopt_orphans()
     node = None
     try:
         node = _start(config)
@@ -39,7 +43,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if node is not None:
             node.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
-        kill_session(os.getsid(0), KILL_SECONDS)
+        kill_session(os.getsid(0), KILL_SECONDS, bury=True)
         shutil.rmtree(config["temp"], ignore_errors=True)
 
 
