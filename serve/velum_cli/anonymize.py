@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from velum_serve.options import pipeline_options
-
 from velum.api.task import Classes, TaskSpec
 from velum.errors import InvalidInput
-from velum_pipeline import anonymize as run
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import PipelineError
 from velum_pipeline.options import Limits
+from velum_pipeline.pipeline import anonymize as run
+from velum_serve.options import pipeline_options
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,10 @@ from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.sqlite import SqliteStore
 from velum.tasks.store import Store
-from velum_cli import cluster, listen
+from velum_cli import listen
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.models import get
 from velum_cli.packs import DEFAULT_MODEL, local_models, ready_packs, require_classes
-from velum_cli.ports import free_port
 from velum_cli.sample import sample_picture
 from velum_cli.selfcheck import self_check
 from velum_ingress.app import create_app
@@ -41,6 +40,7 @@ from velum_operator.local import run_local
 from velum_pipeline.packs.registry import PackRegistry
 from velum_serve.head import LocalRay
 
+HTTP = "the HTTP server"
 BUILT_IN_PACK = "centerface"
 SAMPLE_KEY = "samples/street.jpg"
 """Where the sample picture lies in the input store; crds/samples name it."""
@@ -79,6 +79,9 @@ class Up:
             ray = LocalRay(self._folder.ray)
             stack.push_async_callback(ray.stop)
             starting = asyncio.create_task(ray.start())
+            if not await self._unless_stopped(starting):
+                starting.cancel()
+                return
             settings = self._completed(url, ray)
             storage = Storage.open(settings.storage.input, settings.storage.output)
             store = await stack.enter_async_context(self._store(settings))
@@ -87,11 +90,10 @@ class Up:
             await self._check_model(store, settings)
             if not self._settings.storage.input:
                 await storage.inputs.put(SAMPLE_KEY, sample_picture())
-            if not await self._unless_stopped(starting):
-                return
             server = listen.server(create_app(store, storage, settings, SystemClock()), settings.api)
+            listener.listen(listen.BACKLOG)  # from here on a request waits instead of being refused
             parts = {
-                "the HTTP server": server.serve(sockets=[listener]),
+                HTTP: server.serve(sockets=[listener]),
                 "the controller": self._controller(store, storage, settings),
             }
             await self._serve(parts, server, url, started, registry, packs)
@@ -116,7 +118,7 @@ class Up:
             update={
                 "dashboard": ray.dashboard,
                 "token": SecretStr(ray.token),
-                "url": f"http://127.0.0.1:{free_port()}",
+                "url": ray.url,
                 "cache": cache_folder(),
             }
         )
@@ -126,6 +128,8 @@ class Up:
     @asynccontextmanager
     async def _store(self, settings: Settings) -> AsyncIterator[Store]:
         if self._kubeconfig is not None:
+            from velum_cli import cluster  # noqa: PLC0415 - a second of imports that a laptop does not need
+
             async with cluster.kubernetes_store(settings, self._kubeconfig, install_crds=True) as store:
                 yield store
         else:
@@ -140,6 +144,8 @@ class Up:
     async def _controller(self, store: Store, storage: Storage, settings: Settings) -> None:
         _, metrics = new_metrics()
         if self._kubeconfig is not None:
+            from velum_cli import cluster  # noqa: PLC0415
+
             await cluster.operate(settings, self._kubeconfig, self._operator_stop)
         else:
             await run_local(store, storage, settings, metrics, stop=self._operator_stop)
@@ -155,19 +161,21 @@ class Up:
     ) -> None:
         """Run the parts until a signal comes; one that ends before that ends the whole with its error."""
         running = {asyncio.create_task(part): name for name, part in parts.items()}
+        checking = asyncio.create_task(self._checked(url, registry, packs))
         try:
-            checking = asyncio.create_task(self._checked(url, registry, packs))
             if await self._unless_stopped(checking, *running):
                 _say_ready(self._settings, url, packs, checking.result(), time.monotonic() - started)
                 await self._unless_stopped(*running)
-            for task in running:
+            for task, name in running.items():
                 if task.done():
                     task.result()
-                    raise StoppedError(f"{running[task]} ended by itself; the log above says why")
+                    raise StoppedError(f"{name} ended by itself; the log above says why")
         finally:
+            checking.cancel()
             server.should_exit = True
+            await asyncio.gather(*(task for task, name in running.items() if name == HTTP), return_exceptions=True)
             self._operator_stop.set()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(checking, *running, return_exceptions=True)
 
     async def _checked(self, url: str, registry: PackRegistry, packs: tuple[str, ...]) -> int | None:
         """Return how many faces of the sample were hidden; None when no face may be asked for, or on request."""
@@ -187,12 +195,9 @@ class Up:
         stopping = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            if stopping in done:
-                tasks[0].cancel()
-                return False
-            for task in done:
+            for task in done - {stopping}:
                 task.result()
-            return True
+            return stopping not in done
         finally:
             stopping.cancel()
 
