@@ -36,6 +36,11 @@ JOIN_SECONDS = 20.0
 """How long kopf may take to stop; its own steps take up to 10 s. The thread is a daemon, so it cannot hold us up."""
 
 
+GOODBYE_SECONDS = 0.25
+"""Before the loop ends: aiohttp closes TLS connections in the background and offers nothing to wait for (its
+documentation names this time)."""
+
+
 class NothingKept(kopf.DiffBaseStorage):
     """Keeps no "last handled configuration": we have no handlers that need one, and computing it costs more CPU per
     event than all the rest."""
@@ -115,6 +120,7 @@ class Watcher:
             standalone=True,
             stop_flag=self._stop,
         )
+        await asyncio.sleep(GOODBYE_SECONDS)
 
     async def _login(self, **_kwargs: Any) -> kopf.ConnectionInfo:
         """Return the credentials that the store uses as well. Called again whenever they are refused."""

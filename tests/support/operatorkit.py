@@ -35,7 +35,7 @@ PATIENCE = 20.0
 async def until(holds: Callable[[], Any], what: str = "the condition") -> Any:
     """Return what `holds` returns as soon as it is true."""
     async with asyncio.timeout(PATIENCE):
-        while not (value := holds()):
+        while not (value := holds()):  # noqa: ASYNC110 - what is waited for knows of no event
             await asyncio.sleep(0.002)
     return value
 
@@ -43,7 +43,7 @@ async def until(holds: Callable[[], Any], what: str = "the condition") -> Any:
 async def until_async(holds: Callable[[], Any]) -> Any:
     """The same for a question that must be awaited."""
     async with asyncio.timeout(PATIENCE):
-        while not (value := await holds()):
+        while not (value := await holds()):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     return value
 

@@ -1,0 +1,398 @@
+"""The operator on a real API server: kopf, the lease, real resources. Only Ray Serve is played (over real HTTP)."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+pytest.register_assert_rewrite("support.operatorkit", "support.playedray")
+
+from support.operatorkit import PATIENCE, settings, storage_of, until, until_async  # noqa: E402
+from support.playedray import PlayedRay  # noqa: E402
+from support.samples import model_spec, spec  # noqa: E402
+from velum.api.conditions import condition  # noqa: E402
+from velum.api.status import Phase  # noqa: E402
+from velum.errors import NotFound, Unavailable  # noqa: E402
+from velum.settings import Settings  # noqa: E402
+from velum.tasks.kubernetes import KubernetesStore, load_client  # noqa: E402
+from velum.tasks.order import WorkOrder  # noqa: E402
+from velum_operator.assembly import new_metrics  # noqa: E402
+from velum_operator.run import run_operator  # noqa: E402
+
+
+@pytest.fixture
+async def store(controlplane: Any, namespace: str) -> AsyncIterator[KubernetesStore]:
+    async with KubernetesStore(await load_client(controlplane.kubeconfig), namespace) as store:
+        yield store
+
+
+@pytest.fixture
+async def ray(tmp_path: Path) -> AsyncIterator[PlayedRay]:
+    async with PlayedRay(storage_of(settings(tmp_path)).outputs) as ray:
+        yield ray
+
+
+@pytest.fixture
+def given(tmp_path: Path, namespace: str, ray: PlayedRay) -> Settings:
+    return settings(
+        tmp_path,
+        controller={"namespace": namespace, "metrics_port": 0, "workers": 4},
+        serving={"dashboard": ray.url, "url": ray.url},
+    )
+
+
+class Running:
+    """An operator in this process's loop."""
+
+    def __init__(self, task: asyncio.Task[None], stop: asyncio.Event, registry: Any) -> None:
+        self.task = task
+        self._stop = stop
+        self._registry = registry
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self._registry.get_sample_value(name, labels) or 0.0
+
+    async def crash(self) -> None:
+        """Lose all that is in memory, without a moment to finish anything."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await asyncio.wait_for(self.task, PATIENCE)
+
+
+@asynccontextmanager
+async def operator(given: Settings, controlplane: Any, identity: str = "one") -> AsyncIterator[Running]:
+    stop, metrics = asyncio.Event(), new_metrics()
+    task = asyncio.create_task(
+        run_operator(given, controlplane.kubeconfig, stop, metrics=metrics, identity=identity, host="127.0.0.1")
+    )
+    try:
+        yield Running(task, stop, metrics[0])
+        if task.done() and not task.cancelled():
+            task.result()
+    finally:
+        stop.set()
+        await asyncio.wait([task])
+
+
+async def reached(store: KubernetesStore, name: str, holds: Any) -> Any:
+    async def look() -> Any:
+        task = await store.get(name)
+        return task if holds(task) else None
+
+    return await until_async(look)
+
+
+def done(task: Any) -> bool:
+    return task.status.finished
+
+
+async def gone(store: KubernetesStore, name: str) -> None:
+    async def look() -> bool:
+        try:
+            await store.get(name)
+        except NotFound:
+            return True
+        return False
+
+    await until_async(look)
+
+
+def manifest(name: str, **fields: Any) -> dict[str, Any]:
+    """A task as a person applies it: no finalizer, no status."""
+    return {
+        "apiVersion": "velum.dev/v1alpha1",
+        "kind": "AnonymizationTask",
+        "metadata": {"name": name},
+        "spec": spec(**fields).wire(),
+    }
+
+
+async def versions_of(store: KubernetesStore, name: str, changes: list[Any]) -> None:
+    """Collect every version of a task that the API server shows, until cancelled."""
+    async for event in store.watch():
+        if event.task.name == name:
+            changes.append(event.task)  # noqa: PERF401 - endless
+
+
+class TestLife:
+    async def test_applied_with_kubectl_it_completes_in_two_status_writes(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
+    ) -> None:
+        await store.put_model("default", model_spec())
+        versions: list[Any] = []
+        watching = asyncio.create_task(versions_of(store, "street", versions))
+        async with operator(given, controlplane):
+            await asyncio.to_thread(controlplane.apply, manifest("street"), namespace=namespace)
+            wait = ["wait", "-n", namespace, "anontask/street", "--for=condition=Complete", "--timeout=20s"]
+            await asyncio.to_thread(controlplane.kubectl, *wait)
+            task = await store.get("street")
+            await until(lambda: versions and versions[-1].metadata.resource_version == task.metadata.resource_version)
+        watching.cancel()
+        assert task.status.result.attempt == 1
+        assert condition(task.status.conditions, "Complete").observed_generation == 1
+        statuses = [version.status for version in versions]
+        writes = sum(1 for before, after in pairwise(statuses) if before != after)
+        assert writes == 2  # Running with the attempt, Complete with the result
+        assert len(versions) <= 4  # created, finalizer, and these two: nothing else touches the object
+        annotations = set(task.metadata.annotations) - {"kubectl.kubernetes.io/last-applied-configuration"}
+        assert annotations == set()
+        assert task.metadata.finalizers == ("velum.dev/files",)
+
+    async def test_describe_shows_what_happened(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
+    ) -> None:
+        await store.put_model("default", model_spec())
+        async with operator(given, controlplane):
+            await store.create("street", spec(), labels={})
+            await reached(store, "street", done)
+            describe = ["describe", "-n", namespace, "anontask", "street"]
+
+            async def shown() -> str | None:
+                text = await asyncio.to_thread(controlplane.kubectl, *describe)
+                return text if "Anonymized" in text.split("Events:")[-1] else None
+
+            assert "2 face" in await until_async(shown)
+
+    async def test_delete_removes_files_and_finalizer(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
+    ) -> None:
+        await store.put_model("default", model_spec())
+        storage = storage_of(given)
+        async with operator(given, controlplane) as running:
+            task = await store.create("street", spec(), labels={})
+            await storage.inputs.put(f"{task.folder}input", b"original")
+            await reached(store, "street", done)
+            await asyncio.to_thread(controlplane.kubectl, "delete", "-n", namespace, "anontask", "street")
+            await gone(store, "street")
+            assert await storage.inputs.below(task.folder) == await storage.outputs.below(task.folder) == []
+            await until(lambda: running.metric("velum_tasks", condition="complete") == 0)
+
+    async def test_suspend_and_resume_with_kubectl(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        ray.answers.append(never)
+        async with operator(given, controlplane):
+            await store.create("street", spec(), labels={})
+            await until(lambda: ray.orders)
+            patch = ["patch", "-n", namespace, "anontask", "street", "--type=merge", "-p"]
+            await asyncio.to_thread(controlplane.kubectl, *patch, '{"spec":{"suspend":true}}')
+            await reached(store, "street", lambda task: task.status.phase is Phase.SUSPENDED)
+            await until(lambda: ray.closed == ["street"])
+            await asyncio.to_thread(controlplane.kubectl, *patch, '{"spec":{"suspend":false}}')
+            task = await reached(store, "street", done)
+            assert task.status.result.attempt == 2
+
+    async def test_a_model_that_comes_later_wakes_its_tasks(
+        self, controlplane: Any, store: KubernetesStore, given: Settings
+    ) -> None:
+        async with operator(given, controlplane):
+            await store.create("street", spec(), labels={})
+            waiting = await reached(store, "street", lambda task: task.status.reason == "ModelNotFound")
+            assert "default" in waiting.status.message
+            await store.put_model("default", model_spec())
+            assert (await reached(store, "street", done)).status.complete
+            model = await until_async(lambda: _ready(store))
+            assert condition(model.status.conditions, "Ready").reason == "Deployed"
+
+    async def test_many_tasks_at_once(
+        self, controlplane: Any, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        async with operator(given, controlplane) as running:
+            names = [f"t{i:03}" for i in range(60)]
+            await asyncio.gather(*(store.create(name, spec(), labels={}) for name in names))
+            for name in names:
+                await reached(store, name, done)
+            assert sorted(order.task for order in ray.orders) == names
+            await until(lambda: running.metric("velum_tasks", condition="complete") == 60)
+            await asyncio.gather(*(store.delete(name) for name in names))
+            await until(lambda: running.metric("velum_tasks", condition="complete") == 0)
+            assert await storage_of(given).outputs.folders("tasks/") == []
+
+
+class TestRestarts:
+    async def test_stopped_and_started_again_it_goes_on(
+        self, controlplane: Any, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        ray.answers.append(never)
+        async with operator(given, controlplane) as first:
+            await store.create("street", spec(backoffLimit=0), labels={})
+            await until(lambda: ray.orders)
+            await first.crash()
+        async with operator(given, controlplane):
+            task = await reached(store, "street", done)
+        assert task.status.complete
+        assert task.status.failures == 0
+        assert [order.attempt for order in ray.orders] == [1, 2]
+
+    async def test_killed_with_sigkill_nothing_is_lost(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay, tmp_path: Path
+    ) -> None:
+        """The operator as a process of its own, killed while the replica works; the replica gets done meanwhile."""
+        await store.put_model("default", model_spec())
+        release = asyncio.Event()
+
+        async def slow(order: WorkOrder) -> Any:
+            await asyncio.shield(finish(order, release, ray))
+            raise asyncio.CancelledError
+
+        ray.answers.append(slow)
+        program = textwrap.dedent(
+            """
+            import asyncio, pathlib, sys
+            from support.operatorkit import settings
+            from velum_operator.run import run_operator
+            folder, kubeconfig, namespace, url = sys.argv[1:]
+            given = settings(
+                pathlib.Path(folder),
+                controller={"namespace": namespace, "metrics_port": 0},
+                serving={"dashboard": url, "url": url},
+            )
+            asyncio.run(run_operator(given, pathlib.Path(kubeconfig), asyncio.Event()))
+            """
+        )
+        arguments = [str(tmp_path), str(controlplane.kubeconfig), namespace, ray.url]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, *arguments,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            await store.create("street", spec(), labels={})
+            await until(lambda: ray.orders)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        release.set()
+        storage = storage_of(given)
+        await until_async(lambda: _exists(storage.outputs, ray.orders[0].manifest_key))
+        await asyncio.to_thread(expire_lease, controlplane, namespace)
+        async with operator(given, controlplane):
+            task = await reached(store, "street", done)
+        assert task.status.result.attempt == 1  # found by its manifest: the work was not done twice
+        assert len(ray.orders) == 1
+
+
+class TestLeadership:
+    async def test_only_the_leader_acts_and_the_other_takes_over(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        async with operator(given, controlplane, "one") as one:
+            await until_async(lambda: _led_by(controlplane, namespace, "one"))
+            async with operator(given, controlplane, "two") as two:
+                await asyncio.gather(*(store.create(f"a{i}", spec(), labels={}) for i in range(5)))
+                for i in range(5):
+                    await reached(store, f"a{i}", done)
+                assert one.metric("velum_attempts_total", result="succeeded") == 5
+                assert two.metric("velum_reconcile_total", result="ok") == 0
+                await one.stop()
+                await store.create("b", spec(), labels={})
+                await reached(store, "b", done)
+                assert await _led_by(controlplane, namespace, "two")
+                assert two.metric("velum_attempts_total", result="succeeded") == 1
+        assert len(ray.orders) == 6
+
+    async def test_who_sees_another_holder_stops(
+        self,
+        controlplane: Any,
+        namespace: str,
+        store: KubernetesStore,
+        given: Settings,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO", "velum_operator")
+        async with operator(given, controlplane, "one"):
+            await until_async(lambda: _led_by(controlplane, namespace, "one"))
+            patch = {"spec": {"holderIdentity": "usurper", "leaseDurationSeconds": 3600}}
+            lease = ["patch", "lease", "velum-operator", "-n", namespace, "--type=merge", "-p", json.dumps(patch)]
+            await asyncio.to_thread(controlplane.kubectl, *lease)
+            await until(lambda: "usurper holds the lease" in caplog.text)
+            await until(lambda: "one waits: usurper leads" in caplog.text)  # its parts have ended by then
+            task = await store.create("street", spec(), labels={})
+            assert not task.status.finished
+            assert (await store.get("street")).metadata.resource_version == task.metadata.resource_version
+            assert await _led_by(controlplane, namespace, "usurper")
+
+
+class TestHealth:
+    async def test_the_pages(
+        self, controlplane: Any, store: KubernetesStore, given: Settings, unused_tcp_port: int
+    ) -> None:
+        controller = given.controller.model_copy(update={"metrics_port": unused_tcp_port})
+        given = given.model_copy(update={"controller": controller})
+        await store.put_model("default", model_spec())
+        async with operator(given, controlplane), aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as http:
+            await store.create("street", spec(), labels={})
+            await reached(store, "street", done)
+            async with http.get("/healthz") as answer:
+                assert (answer.status, await answer.text()) == (200, "ok\n")
+
+            async def counted() -> bool:
+                async with http.get("/metrics") as answer:
+                    return 'velum_tasks{condition="complete"} 1.0' in await answer.text()
+
+            await until_async(counted)
+
+    async def test_a_taken_port_is_said_at_once(
+        self, controlplane: Any, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        controller = given.controller.model_copy(update={"metrics_port": ray.port})
+        taken = given.model_copy(update={"controller": controller})
+        with pytest.raises(Unavailable, match=f"port {ray.port}.*metrics_port"):
+            await run_operator(taken, controlplane.kubeconfig, asyncio.Event(), host="127.0.0.1")
+
+    async def test_without_an_api_server_it_says_so(self, given: Settings, tmp_path: Path) -> None:
+        with pytest.raises(Unavailable, match="kubeconfig"):
+            await run_operator(given, tmp_path / "missing.kubeconfig", asyncio.Event())
+
+
+async def never(_: WorkOrder) -> Any:
+    await asyncio.Event().wait()
+
+
+async def finish(order: WorkOrder, release: asyncio.Event, ray: PlayedRay) -> None:
+    await release.wait()
+    await ray._succeed(order)
+
+
+async def _exists(blobs: Any, key: str) -> bool:
+    try:
+        await blobs.head(key)
+    except NotFound:
+        return False
+    return True
+
+
+async def _ready(store: KubernetesStore) -> Any:
+    model = await store.get_model("default")
+    ready = condition(model.status.conditions, "Ready")
+    return model if ready is not None and ready.status == "True" else None
+
+
+async def _led_by(controlplane: Any, namespace: str, identity: str) -> bool:
+    seen = await asyncio.to_thread(
+        controlplane.try_kubectl, "get", "lease", "velum-operator", "-n", namespace, "-o", "json"
+    )
+    return seen.returncode == 0 and json.loads(seen.stdout)["spec"]["holderIdentity"] == identity
+
+
+def expire_lease(controlplane: Any, namespace: str) -> None:
+    """Do what 15 s without renewal do."""
+    patch = '{"spec":{"holderIdentity":""}}'
+    controlplane.kubectl("patch", "lease", "velum-operator", "-n", namespace, "--type=merge", "-p", patch)
