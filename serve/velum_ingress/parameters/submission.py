@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from velum.api.task import (
     BoxedClass,
     Classes,
@@ -86,15 +88,23 @@ class Submission:
     options: Mapping[str, Any]
 
     def spec(self, key: str, filename: str) -> TaskSpec:
-        """Return the task's spec for an upload at this key of the input store."""
-        return TaskSpec(
-            source=Source(object=ObjectSource(key=key)),
-            filename=filename,
-            model=self.model,
-            classes=self.classes,
-            webhook=Webhook(url=self.webhook) if self.webhook is not None else None,
-            **self.options,
-        )
+        """Return the task's spec for an upload at this key of the input store.
+
+        Raises:
+            InvalidInput: the resource has a rule that no parameter has. None is known; a client must still get a 400.
+        """
+        try:
+            return TaskSpec(
+                source=Source(object=ObjectSource(key=key)),
+                filename=filename,
+                model=self.model,
+                classes=self.classes,
+                webhook=Webhook(url=self.webhook) if self.webhook is not None else None,
+                **self.options,
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidInput(".".join(map(str, first["loc"])), first["msg"]) from error
 
 
 def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults: Defaults) -> Submission:
@@ -151,17 +161,24 @@ def _classes(wanted: tuple[str, ...], values: Mapping[str, Any]) -> Classes:
                 gradient_start_percent=f"{name}-anonymization-gradient-start",
                 gradient_stop_percent=f"{name}-anonymization-gradient-stop",
             )
-            boxed = BOXED[name](**given)
-            if boxed.gradient_start_percent < boxed.gradient_stop_percent:
-                raise InvalidInput(
-                    f"{name}-anonymization-gradient-start",
-                    f"must not be smaller than {name}-anonymization-gradient-stop: the effect begins outside",
-                )
-            found[name.replace("-", "_")] = boxed
+            _check_gradient(name, given)
+            found[name.replace("-", "_")] = BOXED[name](**given)
         else:
             given = _given(values, threshold_percent=f"{name}-threshold", kernel_pixels=f"kernel-size-{name}")
             found[name] = SHAPED[name](**given)
     return Classes(**found)
+
+
+def _check_gradient(name: str, given: Mapping[str, int]) -> None:
+    start, stop = (
+        given.get(field, BOXED[name].model_fields[field].default)
+        for field in ("gradient_start_percent", "gradient_stop_percent")
+    )
+    if start < stop:
+        raise InvalidInput(
+            f"{name}-anonymization-gradient-start",
+            f"must not be smaller than {name}-anonymization-gradient-stop: the effect begins outside",
+        )
 
 
 def _given(values: Mapping[str, Any], **fields: str) -> dict[str, Any]:

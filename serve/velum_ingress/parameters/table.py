@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from velum_ingress.parameters.structured import FORMAT, IGNORES
-from velum_ingress.parameters.values import BOOLEAN, Reader, fraction, text, whole, word
+from velum_ingress.parameters.values import BOOLEAN, Reader, fraction, text, url, whole, word
 
 CLASSES = ("face", "license-plate", "person", "vehicle")
 """The contract's classes, in its order. Each is a boolean parameter."""
@@ -118,7 +118,7 @@ ROWS: tuple[Parameter, ...] = (
         "Which masks are kept. Default: the server's, usually `all`.",
     ),
     Parameter("mask-scale", whole(1, 100), 100, "Size of the masks in percent of the picture's."),
-    Parameter("webhook", text(2048), None, "URL that receives the task as JSON when it has ended."),
+    Parameter("webhook", url(2048), None, "URL that receives the task as JSON when it has ended."),
     Parameter(
         HEADER_NAME,
         text(256),

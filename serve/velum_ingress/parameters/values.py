@@ -116,3 +116,16 @@ def text(length: int) -> Reader:
         return text
 
     return Reader(read, {"type": "string", "maxLength": length})
+
+
+def url(length: int) -> Reader:
+    """Return a reader of http(s) URLs up to a length; whether they may be called is checked elsewhere."""
+    plain = text(length)
+
+    def read(field: str, given: str) -> str:
+        scheme, colon, rest = str(plain(field, given.strip())).partition("://")
+        if not colon or scheme.lower() not in {"http", "https"}:
+            raise InvalidInput(field, "must be a URL; only http and https are called")
+        return f"{scheme.lower()}://{rest}"
+
+    return Reader(read, {"type": "string", "format": "uri", "maxLength": length})
