@@ -65,7 +65,8 @@ class LocalRay:
         self._num_cpus = num_cpus
         self._temp: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._session = 0
+        self.session = 0
+        self._stopping = asyncio.Lock()
         self._dashboard_port = 0
         self.serve_port = 0
         self.token = ""
@@ -101,9 +102,9 @@ class LocalRay:
             # Ray's name for "this node stays alone": workers, too, then take 127.0.0.1 as their address.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "DASHBOARD_METRIC_PORT": "0",  # a fixed one by default, on which two Rays would meet
-            # How often load is reported; by default every ten seconds. From zero replicas to an answer took 5.4 s with
-            # this and a look_back_period_s of 3, 6.7 s with Ray's interval, 15.6 s with Ray's look-back of 30 s: load is
-            # sampled every fifth of the look-back, and a request that waits for a first replica is seen only then.
+            # How often load is reported, by default every ten seconds. From zero replicas to an answer took 5.4 s with
+            # this and a look_back_period_s of 3, 6.7 s with Ray's interval, 15.6 s with Ray's look-back of 30 s: load
+            # is sampled every fifth of the look-back, and a request that waits for a first replica is seen only then.
             "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": REPORT_SECONDS,
             "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": REPORT_SECONDS,
             # Workers are started when they are needed, not one per core in advance: two cores have other work now.
@@ -138,13 +139,20 @@ class LocalRay:
             raise
 
     async def stop(self) -> None:
-        """End every process of this Ray and remove its temporary folder. Does nothing when there is none."""
-        process, self._process = self._process, None
-        if process is not None:
-            await asyncio.shield(asyncio.ensure_future(self._end(process)))
-        if self._temp is not None:
-            await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
-            self._temp = None
+        """End every process of this Ray and remove its temporary folder. Does nothing when there is none.
+
+        Raises:
+            HeadFailed: a process could not be killed.
+        """
+        async with self._stopping:  # a cancelled `start` stops, too: whoever comes second waits for the first
+            process, self._process = self._process, None
+            try:
+                if process is not None:
+                    await asyncio.shield(asyncio.ensure_future(self._end(process)))
+            finally:
+                temp, self._temp = self._temp, None
+                if temp is not None:
+                    await asyncio.to_thread(shutil.rmtree, temp, ignore_errors=True)
 
     def check(self) -> None:
         """Raise HeadFailed when the head process has ended."""
@@ -169,7 +177,7 @@ class LocalRay:
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),
             )
-            self._session = self._process.pid
+            self.session = self._process.pid
 
     def _write_token(self) -> None:
         self.token = secrets.token_hex(32)
@@ -223,7 +231,7 @@ class LocalRay:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()
-        left = await asyncio.to_thread(kill_session, self._session, KILL_SECONDS)
+        left = await asyncio.to_thread(kill_session, self.session, KILL_SECONDS)
         await process.wait()
         if left:
             raise HeadFailed(f"processes {', '.join(map(str, left))} of Ray could not be killed")

@@ -1,7 +1,7 @@
 """From a task's spec to the pipeline's options: percent to fractions, and nothing decided here.
 
-Defaults live in the spec's types (`velum.api.task`), bounds of what can be honoured in `velum_pipeline.options`. Where
-the pipeline is stricter than the resource (it cannot say everything in a schema), its OptionError names the field.
+Defaults live in the spec's types (`velum.api.task`), bounds of what can be honoured in `velum_pipeline.options`. They
+agree today; should a newer resource allow more than this pipeline can, its OptionError names the field.
 """
 
 from velum.api.task import BoxedClass, Classes, ShapedClass, TaskSpec
@@ -15,7 +15,7 @@ def pipeline_options(spec: TaskSpec) -> Options:
         method=Method(spec.method),
         classes=_classes(spec.classes),
         bbox=spec.bbox,
-        ignores=tuple(Ignore(each.x, each.y, each.width, each.height) for each in spec.ignores),
+        ignores=tuple(Ignore(each.left, each.top, each.width, each.height) for each in spec.ignores),
         tiling=_tiling(spec.tiling),
         debug=spec.debug,
         score=spec.score,
@@ -52,8 +52,7 @@ def _shaped(each: ShapedClass) -> ClassOptions:
 def _tiling(tiling: TilingSpec) -> Tiling:
     return Tiling(
         mode=tiling.mode,
-        # The resource allows the width beside any mode; only one mode reads it.
-        pano_width=tiling.pano_width if tiling.mode == "pano" else None,
+        pano_width=tiling.pano_width,
         columns=tiling.columns,
         rows=tiling.rows,
         overlap_x=tiling.overlap_x,

@@ -51,6 +51,7 @@ class Replica:
         self.detector = BatchDetector(arguments.registry().load(arguments.packs, runtime))
         self._networks = ThreadPoolExecutor(1, "detect")  # the session's own threads use the cores
         self._call = batched(self._detect_batch)
+        self._ongoing = 0
         self._tools = Tools(
             storage=Storage.open(arguments.input_url, arguments.output_url),
             detect=self._detect,
@@ -83,12 +84,16 @@ class Replica:
             first = error.errors(include_url=False, include_input=False)[0]
             text = f"work order: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
             return outcome_document(Failed(Reason.INVALID_SPEC, text))
-        return outcome_document(await run_attempt(order, self._tools))
+        self._ongoing += 1
+        try:
+            return outcome_document(await run_attempt(order, self._tools))
+        finally:
+            self._ongoing -= 1
 
     def _health(self) -> dict[str, Any]:
         batches = {str(size): count for size, count in sorted(self.detector.sizes().items())}
         arguments = self.arguments.model_dump(mode="json", include={"model", "classes", "packs"})
-        return {**arguments, "batches": batches}
+        return {**arguments, "ongoing": self._ongoing, "batches": batches}
 
     async def _detect(self, pixels: Pixels, options: Options) -> Detections:
         found = await self._call((pixels, options))

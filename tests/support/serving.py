@@ -1,0 +1,78 @@
+"""Work orders, pictures and detectors for tests of `velum_serve`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from velum.api.task import TaskSpec
+from velum.storage import Storage
+from velum.tasks.order import WorkOrder
+from velum_pipeline.detections import Detections
+from velum_pipeline.options import Limits, ObjectClass, Options
+from velum_serve.attempt import Tools
+from velum_serve.source import SourceLimits
+
+FACE_BOX = (20.0, 16.0, 60.0, 64.0)
+
+
+def spec(**more: Any) -> TaskSpec:
+    """A spec that asks for faces in the object `in/a.jpg`, but for what is given."""
+    return TaskSpec.model_validate({"source": {"object": {"key": "in/a.jpg"}}, "classes": {"face": {}}, **more})
+
+
+def order(attempt: int = 1, task: str = "t1", **more: Any) -> WorkOrder:
+    """A work order for that spec."""
+    folder = f"tasks/default/{task}/attempts/u-{attempt}/"
+    return WorkOrder(task=task, uid="u", attempt=attempt, folder=folder, spec=spec(**more))
+
+
+def picture(extension: str = ".jpg", width: int = 96, height: int = 80, seed: int = 7) -> bytes:
+    """A picture file full of texture, so that a region that was not redacted can be told."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    done, coded = cv2.imencode(extension, cv2.GaussianBlur(pixels, (5, 5), 0))
+    assert done
+    return coded.tobytes()
+
+
+def detections(*boxes: Sequence[float], name: ObjectClass = ObjectClass.FACE, score: float = 0.9) -> Detections:
+    """Detections of one class with one score."""
+    return Detections(
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.full(len(boxes), score, np.float32),
+        np.asarray([name] * len(boxes), object),
+    )
+
+
+def storage(folder: Path) -> Storage:
+    """Two folders as stores."""
+    return Storage.open((folder / "in").as_uri(), (folder / "out").as_uri())
+
+
+async def find_face(_pixels: NDArray[np.uint8], _options: Options) -> Detections:
+    """Find one face, always in the same place."""
+    return detections(FACE_BOX)
+
+
+def tools(
+    stores: Storage,
+    threads: Executor,
+    detect: Callable[[NDArray[np.uint8], Options], Awaitable[Detections]] = find_face,
+    *,
+    classes: frozenset[ObjectClass] = frozenset({ObjectClass.FACE}),
+    max_pixels: int = 1_000_000,
+    max_bytes: int = 1 << 20,
+) -> Tools:
+    """What a replica would bring."""
+    return Tools(stores, detect, classes, threads, Limits(max_pixels), SourceLimits(max_bytes, allow_private=True))
+
+
+async def tick(count: int = 5) -> None:
+    """Let other coroutines run."""
+    for _ in range(count):
+        await asyncio.sleep(0)

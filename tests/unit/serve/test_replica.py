@@ -1,0 +1,96 @@
+"""A replica without Ray, with the real detectors of the built-in pack where its weights are on this machine."""
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.serving import order, picture, storage
+from velum_pipeline.packs import PackRegistry, WeightsMissing
+from velum_serve.arguments import ReplicaArguments
+from velum_serve.batching import Item
+from velum_serve.replica import Batch, BatchedCall, Replica
+
+CACHE = Path(os.environ.get("VELUM_CACHE") or Path.home() / ".cache" / "velum")
+
+
+def one_by_one(batch: Batch) -> BatchedCall:
+    async def call(item: Item) -> Any:
+        (answer,) = await batch([item])
+        return answer
+
+    return call
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Replica:
+    registry = PackRegistry([], CACHE)
+    try:
+        registry.locate("centerface", registry.get("centerface").files[0])
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+    arguments = ReplicaArguments.parse(
+        {
+            "model": "default",
+            "packs": ["centerface"],
+            "classes": ["face"],
+            "cache": str(CACHE),
+            "input_url": (tmp_path / "in").as_uri(),
+            "output_url": (tmp_path / "out").as_uri(),
+        }
+    )
+    return Replica(arguments, one_by_one, cpus=1)
+
+
+def body(text: str | bytes) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        return text if isinstance(text, bytes) else text.encode()
+
+    return read
+
+
+async def test_health_tells_what_is_served(replica: Replica) -> None:
+    assert await replica.answer("GET", "/healthz", body("")) == (
+        200,
+        {"model": "default", "classes": ["face"], "packs": ["centerface"], "ongoing": 0, "batches": {}},
+    )
+    replica.check()
+
+
+async def test_an_attempt_over_the_wire(replica: Replica, tmp_path: Path) -> None:
+    stores = storage(tmp_path)
+    await stores.inputs.put("in/a.jpg", picture())
+    status, document = await replica.answer("POST", "/attempts", body(json.dumps(order().wire())))
+    assert (status, document["outcome"]) == (200, "succeeded")
+    assert json.loads(await stores.outputs.get(order().manifest_key)) == document["manifest"]
+    _, health = await replica.answer("GET", "/healthz", body(""))
+    assert health["batches"] == {"1": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("", "body"),
+        ("[]", "body"),
+        ("{}", "task"),
+        (b"\xff\xfe", "body"),
+        (json.dumps({**order().wire(), "attempt": 0}), "attempt"),
+        (json.dumps({**order().wire(), "spec": {"source": {}, "classes": {"face": {}}}}), "spec.source"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_is_an_invalid_spec(text: str | bytes, field: str, replica: Replica) -> None:
+    status, document = await replica.answer("POST", "/attempts", body(text))
+    assert (status, document["outcome"], document["reason"]) == (200, "failed", "InvalidSpec")
+    assert f"work order: {field}: " in document["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/attempts"), ("POST", "/healthz"), ("GET", "/"), ("PUT", "/attempts/1")]
+)
+async def test_other_requests_are_told_what_there_is(method: str, path: str, replica: Replica) -> None:
+    status, document = await replica.answer(method, path, body(""))
+    assert status == 404
+    assert "POST /attempts" in document["error"]
