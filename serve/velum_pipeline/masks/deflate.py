@@ -86,8 +86,8 @@ def _bits(code: Ints, size: Ints, copies: Ints) -> NDArray[np.uint8]:
     starts = ends - size - 2 * np.abs(copies)
     coded = np.flatnonzero(code)
     unpacked = np.unpackbits(code[coded].astype("<u2").view(np.uint8).reshape(-1, 2), axis=1, bitorder="little")
-    token, place = np.divmod(np.flatnonzero(unpacked), 16)
-    bits[starts[coded][token] + place] = 1
+    ones = np.flatnonzero(unpacked.view(np.bool_))
+    bits[starts[coded][ones >> 4] + (ones & 15)] = 1
     apart = np.flatnonzero(copies > 0)
     if len(apart):
         # A longest copy at distance 1 is two zero bits; at distance 3 the second is a one.

@@ -1,6 +1,7 @@
-"""Pillow's images and our arrays, one into the other; and cv2 for the 16-bit colours that Pillow cannot hold.
+"""Pillow's images and our arrays, one into the other; and cv2 for PNG and for the 16-bit colours that Pillow cannot
+hold.
 
-Pillow decodes what has palettes, colour keys and odd depths, and it is strict: a short or broken file raises. Its
+Pillow decodes what has palettes and odd depths, and is strict for all but PNG: a short or broken file raises. Its
 messages become MediaErrors here. Its own pixel limit is off, because ours is checked before any decoder sees the file
 (decode.py).
 """

@@ -54,7 +54,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         raise EmptyMedia("the file is empty")
     media_type = sniff(data)
     if media_type is None:
-        raise UnsupportedMedia("the bytes are no JPEG, PNG, WebP, TIFF or BMP picture")
+        raise UnsupportedMedia("the bytes are no JPEG, PNG, WebP, classic TIFF or BMP picture")
     if media_type not in CODECS:
         raise UnsupportedMedia(f"{media_type.mime} is not a picture")
     reason = truncation(media_type, data, data[-TAIL_BYTES:], len(data))

@@ -70,7 +70,7 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:
             return "the JPEG ends before its first scan"
         tail = head[header.scan :]
     motion = header.xmp is not None and (b"MotionPhoto" in header.xmp or b"MicroVideo" in header.xmp)
-    if b"\xff\xd9" in tail or motion or b"MPF\0" in head:
+    if tail.rfind(b"\xff\xd9") >= 0 or motion or b"MPF\0" in head:  # from the end: it is nearly always there
         return None
     return "the JPEG ends without its end marker"
 

@@ -66,7 +66,7 @@ def sniff(head: bytes) -> MediaType | None:
         return JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if head[:4] in (b"II*\0", b"MM\0*"):  # BigTIFF has 43 for 42: a format of its own, which we do not read
         return TIFF
     if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
         return BMP

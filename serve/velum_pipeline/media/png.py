@@ -1,4 +1,5 @@
-"""PNG: chunks walked here, samples decoded by Pillow (8 bit) or cv2 (16 bit), so that depth is kept.
+"""PNG: chunks walked here, samples decoded by libpng through cv2, which keeps 16 bits and refuses data that are too
+few.
 
 Palettes become RGB and sub-byte greys become 8 bit, because an anonymized region needs values between theirs; a colour
 key or a grey with alpha becomes RGBA. APNG is refused: writing only its first frame would lose the others silently. Of
@@ -22,7 +23,7 @@ from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import PNG
 from velum_pipeline.media.orientation import upright
-from velum_pipeline.media.picture import Metadata, Picture
+from velum_pipeline.media.picture import Layout, Metadata, Picture, Samples
 
 SIGNATURE_BYTES = 8
 AFTER_IHDR = 33
@@ -52,8 +53,7 @@ def decode(data: bytes) -> Picture:
         raise UnsupportedMedia("an animated PNG is not supported; send its frames as pictures or as a video")
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise CorruptMedia("the PNG does not start with its IHDR chunk")
-    deep = chunks[0][1][8] == 16
-    samples, layout = (bitmaps.read_deep if deep else bitmaps.read)(data, "PNG")
+    samples, layout = _keyed(*bitmaps.read_deep(data, "PNG"), chunks)
     exif = next((body for name, body in chunks if name == b"eXIf"), None)
     native = upright(samples, exifs.orientation_of(exif))
     height, width = native.shape[:2]
@@ -65,6 +65,17 @@ def decode(data: bytes) -> Picture:
         extra=b"".join(_chunk(name, body) for name, body in chunks if _keep(name, body)),
     )
     return Picture(PNG, native, layout, metadata)
+
+
+def _keyed(samples: Samples, layout: Layout, chunks: list[tuple[bytes, bytes]]) -> tuple[Samples, Layout]:
+    """Grey with a colour key becomes BGRA, as cv2 does with keyed colours and palettes but not with greys."""
+    key = next((body for name, body in chunks if name == b"tRNS"), None)
+    if key is None or layout is not Layout.GREY or len(key) != 2:
+        return samples, layout
+    white, depth = int(np.iinfo(samples.dtype).max), chunks[0][1][8]
+    transparent = samples == int.from_bytes(key, "big") * white // (2**depth - 1)
+    alpha = np.where(transparent, 0, white).astype(samples.dtype)
+    return np.asarray(cv2.merge([samples, samples, samples, alpha])), Layout.BGRA
 
 
 def encode(picture: Picture, compress_level: int) -> bytes:

@@ -23,14 +23,29 @@ from velum_pipeline.media.ifd import LONG, UNDEFINED, Entry, Ifd, IfdError, Tree
 from velum_pipeline.media.kinds import TIFF
 from velum_pipeline.media.orientation import upright
 from velum_pipeline.media.picture import Encoding, Layout, Metadata, Picture, Samples
+from velum_pipeline.media.tiffcheck import (
+    BITS,
+    COMPRESSION,
+    DEFLATE,
+    EXTRA_SAMPLES,
+    HEIGHT,
+    ICC,
+    PHOTOMETRIC,
+    PREDICTOR,
+    ROWS_PER_STRIP,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STRIP_COUNTS,
+    STRIP_OFFSETS,
+    TILE_COUNTS,
+    TILE_OFFSETS,
+    UNCOMPRESSED,
+    WIDTH,
+    XMP,
+    check_pages,
+    check_samples,
+)
 
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 0x0100, 0x0101, 0x0102, 0x0103, 0x0106
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 0x0111, 0x0115, 0x0116, 0x0117
-TILE_OFFSETS, TILE_COUNTS = 0x0144, 0x0145
-PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBFILE = 0x013D, 0x0152, 0x0153, 0x00FE
-XMP, ICC = 0x02BC, 0x8773
-UNCOMPRESSED, DEFLATE = 1, 8
-REDUCED_OR_MASK = 0b101
 STRIP_BYTES = 2**18
 """Bytes before compression per strip.
 
@@ -53,16 +68,12 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:  # noqa: ARG0
     if len(head) < 8:
         return "the TIFF ends within its header"
     order = "<" if head[:2] == b"II" else ">"
-    if struct.unpack(order + "H", head[2:4])[0] == 42 and struct.unpack(order + "I", head[4:8])[0] + 6 > size:
+    if struct.unpack(order + "I", head[4:8])[0] + 6 > size:
         return "the TIFF ends before its directory"
     try:
         tree = ifds.parse(head)
     except IfdError:
-        return (
-            "the TIFF ends before what its directory points to"
-            if size <= len(head) and head[2:4] in (b"*\0", b"\0*")
-            else None
-        )
+        return "the TIFF ends before what its directory points to" if size <= len(head) else None
     page = tree.pages[0]
     for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS)):
         pairs = zip(tree.numbers(page, offsets), tree.numbers(page, counts), strict=False)
@@ -74,14 +85,13 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:  # noqa: ARG0
 
 def decode(data: bytes) -> Picture:
     """The upright picture. Raises CorruptMedia, TruncatedMedia, UnsupportedMedia."""
-    if data[2:4] in (b"+\0", b"\0+"):
-        raise UnsupportedMedia("BigTIFF is not supported; save the picture as classic TIFF")
     try:
         tree = ifds.parse(data)
     except IfdError as error:
         raise CorruptMedia(f"the TIFF's directory is broken: {error}") from None
     page = tree.pages[0]
-    _check_pages(tree)
+    check_pages(tree)
+    check_samples(data, tree, page)
     orientation = tree.number(page, exifs.ORIENTATION) or 1
     samples, layout = _samples(_stored_upright(data), tree, page)
     native = upright(samples, orientation)
@@ -116,14 +126,6 @@ def encode(picture: Picture, compress_level: int) -> bytes:
         position += len(strip)
     tree.put(page, STRIP_OFFSETS, *offsets, kind=LONG)
     return b"".join((ifds.serialise(tree), *strips))
-
-
-def _check_pages(tree: Tree) -> None:
-    kinds = [tree.number(page, SUBFILE) or 0 for page in tree.pages]
-    if kinds[0] & REDUCED_OR_MASK or 0x014A in tree.pages[0].entries:
-        raise UnsupportedMedia("a raw photograph or layered TIFF is not supported; export it as a plain picture")
-    if sum(not kind & REDUCED_OR_MASK for kind in kinds) > 1:
-        raise UnsupportedMedia(f"a TIFF of {len(kinds)} pages is not supported; send each page as a picture")
 
 
 def _stored_upright(data: bytes) -> bytes:

@@ -31,8 +31,15 @@ def growth(length: int, start: int, low: float, high: float) -> NDArray[np.float
 
 
 def rounded(across: NDArray[np.float32], down: NDArray[np.float32], options: ClassOptions) -> NDArray[np.uint8]:
-    """Strength of a box padded elliptically, from the growth of columns (w,) and rows (h,); uint8 (h, w)."""
-    return _strength(np.sqrt(np.square(across)[None, :] + np.square(down)[:, None]), options)
+    """Strength of a box padded elliptically, from the growth of columns (w,) and rows (h,); uint8 (h, w).
+
+    Straight above, below and beside the box it is the padded box's; only the corners need the norm.
+    """
+    strength = boxed(across, down, options)
+    columns, rows = np.flatnonzero(across), np.flatnonzero(down)
+    corners = np.sqrt(np.square(across[columns])[None, :] + np.square(down[rows])[:, None])
+    strength[rows[:, None], columns] = _strength(corners, options)
+    return strength
 
 
 def boxed(across: NDArray[np.float32], down: NDArray[np.float32], options: ClassOptions) -> NDArray[np.uint8]:

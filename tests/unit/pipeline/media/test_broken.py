@@ -1,0 +1,228 @@
+"""Bad files get a MediaError that says what is wrong; never a crash, never a partly grey picture."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from velum_pipeline import media
+from velum_pipeline.errors import (
+    CorruptMedia,
+    EmptyMedia,
+    MediaError,
+    TooManyPixels,
+    TruncatedMedia,
+    UnsupportedMedia,
+)
+from velum_pipeline.options import Limits
+
+Array = np.ndarray[Any, Any]
+FORMS = {
+    "JPEG": {},
+    "JPEG progressive": {"progressive": True},
+    "JPEG CMYK": {"mode": "CMYK"},
+    "PNG": {},
+    "WEBP": {},
+    "WEBP lossless": {"lossless": True},
+    "TIFF": {},
+    "TIFF deflate": {"compression": "tiff_adobe_deflate"},
+    "TIFF lzw": {"compression": "tiff_lzw"},
+    "BMP": {},
+}
+
+
+def whole(texture: Callable[..., Array], save: Callable[..., bytes], form: str) -> bytes:
+    return save(texture(40, 56), form.split(maxsplit=1)[0], **FORMS[form])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_truncated_anywhere(texture: Callable[..., Array], save: Callable[..., bytes], form: str) -> None:
+    data = whole(texture, save, form)
+    for length in range(1, len(data), max(1, len(data) // 120)):
+        with pytest.raises(MediaError) as caught:
+            media.decode(data[:length], Limits())
+        if length > 200:
+            assert isinstance(caught.value, TruncatedMedia), f"{length} of {len(data)}: {caught.value!r}"
+    with pytest.raises(MediaError):
+        media.decode(data[: -1 if form.startswith("BMP") else -2], Limits())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cut_is_seen_in_head_and_tail_alone(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str
+) -> None:
+    data = whole(texture, save, form)
+    kind = media.sniff(data)
+    assert kind is not None
+    assert media.truncation(kind, data, data[-200:], len(data)) is None
+    head = data[:700]
+    assert media.truncation(kind, head, data[-200:], len(data)) is None
+    cut = data[: len(data) * 2 // 3]
+    if "TIFF" not in form:  # a TIFF's directory may lie at its end: then only the whole file tells
+        assert media.truncation(kind, head, cut[-200:], len(cut))
+    assert media.truncation(kind, cut, cut[-200:], len(cut))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    form=st.sampled_from(list(FORMS)),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_damage_is_an_error_or_a_picture_of_the_announced_size(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str, changes: list[tuple[float, int]]
+) -> None:
+    data = bytearray(whole(texture, save, form))
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    try:
+        picture = media.decode(bytes(data), Limits(max_pixels=1_000_000))
+    except MediaError:
+        return
+    else:
+        announced = media.probe(bytes(data))
+        assert announced is not None
+        assert {picture.width, picture.height} == {announced.width, announced.height}
+        assert media.sniff(media.encode(picture)) == picture.media_type
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_refused(data: bytes) -> None:
+    with pytest.raises(MediaError):
+        media.decode(data, Limits())
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\xff\0\0\0WEBP",
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x08",
+        b"BM\0\0\0\0\0\0\0\0",
+    ],
+)
+@given(rest=st.binary(max_size=300))
+def test_noise_after_a_signature_is_refused(start: bytes, rest: bytes) -> None:
+    with pytest.raises(MediaError):
+        media.decode(start + rest, Limits())
+
+
+def test_empty() -> None:
+    with pytest.raises(EmptyMedia, match="empty"):
+        media.decode(b"", Limits())
+
+
+@pytest.mark.parametrize("data", [b"GIF89a" + bytes(100), b"plain text", b"\0\0\0\x20ftypisom" + bytes(100)])
+def test_other_types(data: bytes) -> None:
+    with pytest.raises(UnsupportedMedia):
+        media.decode(data, Limits())
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_too_many_pixels_are_known_before_decoding(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str
+) -> None:
+    data = save(texture(40, 50), form)
+    media.decode(data, Limits(max_pixels=2000))
+    with pytest.raises(TooManyPixels, match=r"50 x 40 = 2000 pixels; the limit is 1999"):
+        media.decode(data, Limits(max_pixels=1999))
+
+
+def test_a_bomb_costs_nothing() -> None:
+    header = struct.pack(">IIBBBBB", 2**19, 2**19, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    )
+    with pytest.raises(TooManyPixels):
+        media.decode(bomb, Limits())
+    with pytest.raises(MediaError):
+        media.decode(bomb.replace(struct.pack(">I", 2**19), struct.pack(">I", 64)), Limits())
+
+
+def test_a_header_that_lies_about_its_size(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
+    jpeg = bytearray(save(texture(40, 50), "JPEG"))
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg[at : at + 2] = (400).to_bytes(2, "big")
+    with pytest.raises(MediaError):
+        media.decode(bytes(jpeg), Limits())
+    png = bytearray(save(texture(40, 50), "PNG"))
+    png[20:24] = (4000).to_bytes(4, "big")
+    png[29:33] = zlib.crc32(bytes(png[12:29])).to_bytes(4, "big")
+    with pytest.raises(MediaError):
+        media.decode(bytes(png), Limits())
+    bmp = bytearray(save(texture(40, 50), "BMP"))
+    bmp[22:26] = (4000).to_bytes(4, "little")
+    with pytest.raises(TruncatedMedia):
+        media.decode(bytes(bmp), Limits())
+
+
+@pytest.mark.parametrize(
+    ("compression", "deep"),
+    [(name, deep) for name in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits") for deep in (False, True)]
+    + [("jpeg", False)],
+)
+def test_a_tiff_of_too_few_rows(
+    texture: Callable[..., Array], save: Callable[..., bytes], compression: str | None, deep: bool
+) -> None:
+    samples = texture(40, 50, 1, np.uint16) if deep else texture(40, 50)
+    tiff = save(samples, "TIFF", compression=compression)
+    entry = next(kind for kind in (3, 4) if struct.pack("<HHI", 0x101, kind, 1) in tiff)
+    low, high = (struct.pack("<HHII", 0x101, entry, 1, rows) for rows in (40, 400))
+    with pytest.raises(MediaError):
+        media.decode(tiff.replace(low, high), Limits())
+    rows = struct.pack("<HHI", 0x116, entry, 1)
+    at = tiff.index(rows) + len(rows)
+    with pytest.raises(MediaError):
+        media.decode((tiff[:at] + (400).to_bytes(4, "little") + tiff[at + 4 :]).replace(low, high), Limits())
+
+
+def test_animations_and_pages_are_refused_not_shortened(texture: Callable[..., Array]) -> None:
+    frames = [Image.fromarray(texture(20, 20, seed=seed)) for seed in range(3)]
+    for form, word in (("PNG", "animated"), ("WEBP", "animated"), ("TIFF", "3 pages")):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, form, save_all=True, append_images=frames[1:])
+        with pytest.raises(UnsupportedMedia, match=word):
+            media.decode(buffer.getvalue(), Limits())
+
+
+def test_floating_point_tiff_is_refused(save: Callable[..., bytes]) -> None:
+    with pytest.raises(UnsupportedMedia, match="floating"):
+        media.decode(save(np.ones((5, 5), np.float32), "TIFF"), Limits())
+
+
+def test_bigtiff_is_refused(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
+    with pytest.raises(UnsupportedMedia, match="classic TIFF"):
+        media.decode(save(texture(20, 20), "TIFF", big_tiff=True), Limits())
+
+
+def test_padding_before_the_end_marker_is_no_damage(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
+    data = save(texture(20, 20), "JPEG")
+    padded = media.decode(data[:-2] + b"\0\0\0" + data[-2:], Limits())
+    assert np.array_equal(padded.native, media.decode(data, Limits()).native)
+
+
+def test_lossless_jpeg_is_named(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
+    with pytest.raises(UnsupportedMedia, match="baseline"):
+        media.decode(save(texture(20, 20), "JPEG").replace(b"\xff\xc0", b"\xff\xc3", 1), Limits())
+
+
+def test_a_large_picture_raises_no_warning_of_a_library(save: Callable[..., bytes]) -> None:
+    data = save(np.zeros((10_000, 10_000), np.uint8), "PNG", compress_level=1)  # beyond Pillow's own bomb limit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert media.decode(data, Limits()).width == 10_000
+
+
+def test_every_error_has_its_word() -> None:
+    words = {kind.reason for kind in (CorruptMedia, EmptyMedia, TooManyPixels, TruncatedMedia, UnsupportedMedia)}
+    assert words == {"CorruptMedia", "EmptyMedia", "TooManyPixels", "TruncatedMedia", "UnsupportedMedia"}
