@@ -34,7 +34,7 @@ OTHER: dict[str, Any] = {
     "method": "blacken",
     "classes": {"face": {"thresholdPercent": 51}},
     "bbox": True,
-    "ignores": [{"x": 5, "y": 5, "width": 5, "height": 5}],
+    "ignores": [{"left": 5, "top": 5, "width": 5, "height": 5}],
     "tiling": {"mode": "auto"},
     "debug": True,
     "score": True,

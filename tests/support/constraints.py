@@ -39,7 +39,7 @@ FULL: dict[str, dict[str, Any]] = {
             "destination": {"prefix": "done/"},
             "filename": "street.jpg",
             "classes": {"face": BOXED, "licensePlate": BOXED, "person": SHAPED, "vehicle": SHAPED},
-            "ignores": [{"x": 0, "y": 0, "width": 1, "height": 1}],
+            "ignores": [{"left": 0, "top": 0, "width": 1, "height": 1}],
             "tiling": {"mode": "pano", "panoWidth": 8192},
             "webhook": {"url": "https://example.com/", "headerSecretRef": {"name": "hook"}},
             "activeDeadlineSeconds": 60,
@@ -152,7 +152,7 @@ def _schema(kind: str) -> dict[str, Any]:
 
 
 def field_of(path: tuple[str | int, ...]) -> str:
-    """Return a path as the API server writes it: `spec.ignores[0].x`."""
+    """Return a path as the API server writes it: `spec.ignores[0].left`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
@@ -246,7 +246,7 @@ def _items(node: dict[str, Any], count: int) -> list[Any]:
         return [f"item-{number}" for number in range(count)]
     if "lastTransitionTime" in item["properties"]:
         return [{**CONDITION, "type": f"Kind{number}"} for number in range(count)]
-    return [{"x": number, "y": 0, "width": 1, "height": 1} for number in range(count)]
+    return [{"left": number, "top": 0, "width": 1, "height": 1} for number in range(count)]
 
 
 def _case(kind: str, path: tuple[str | int, ...], value: Any, accepted: bool, what: str, words: str) -> Case:

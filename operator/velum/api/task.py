@@ -193,8 +193,8 @@ class Classes(Frozen):
 class Ignore(Frozen):
     """A rectangle in which nothing is anonymized, in pixels of the displayed picture."""
 
-    x: int = Field(ge=0, le=1_000_000, description="Left edge.")
-    y: int = Field(ge=0, le=1_000_000, description="Top edge. Quote the name in YAML, where a bare y means true.")
+    left: int = Field(ge=0, le=1_000_000, description="Left edge.")
+    top: int = Field(ge=0, le=1_000_000, description="Top edge.")
     width: int = Field(ge=1, le=1_000_000, description="Width.")
     height: int = Field(ge=1, le=1_000_000, description="Height.")
 
@@ -312,6 +312,12 @@ class AnonymizationTask(Frozen):
     def folder(self) -> str:
         """Key prefix of everything that belongs to this task and goes with it, in both stores."""
         return task_folder(self.metadata.namespace, self.metadata.name)
+
+    @property
+    def reads_foreign_upload(self) -> bool:
+        """Whether the source lies in another task's folder, where somebody else's original may be."""
+        source = self.spec.source.object
+        return source is not None and source.key.startswith(TASKS_FOLDER) and not source.key.startswith(self.folder)
 
     def attempt_folder(self, attempt: int) -> str:
         """Key prefix under which this attempt writes, and no other.

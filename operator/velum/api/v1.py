@@ -105,7 +105,7 @@ def _class_parameters(classes: Classes) -> dict[str, Any]:
 
 
 def _ignore(area: Ignore) -> dict[str, int]:
-    return {"topLeftX": area.x, "topLeftY": area.y, "width": area.width, "height": area.height}
+    return {"topLeftX": area.left, "topLeftY": area.top, "width": area.width, "height": area.height}
 
 
 def tiling_text(tiling: Tiling) -> Any:

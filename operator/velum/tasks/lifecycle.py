@@ -206,6 +206,9 @@ def _start(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datet
         text = f"attempt {status.attempt} was interrupted"
         status = say(status, Phase.PENDING, Reason.INTERRUPTED, text)
         notes = (Note("Normal", Reason.INTERRUPTED, text),)
+    if task.reads_foreign_upload:
+        text = "spec.source.object.key: lies in another task's folder; copy the object elsewhere and name that"
+        return fail(task, status, Reason.SOURCE_FORBIDDEN, text, now)
     if facts.model == "lacks-class":
         return fail(task, status, Reason.CLASS_NOT_SERVED, facts.model_message, now)
     if facts.model == "missing":

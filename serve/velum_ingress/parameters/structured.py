@@ -24,7 +24,7 @@ PANO_WIDTHS = (4096, 5400, 5640, 7060, 7680, 8000, 8192, 11_000)
 MOST_TILES = 32
 WIDEST_OVERLAP = 4096
 
-AREA_KEYS = {"topLeftX": "x", "topLeftY": "y", "width": "width", "height": "height"}
+AREA_KEYS = {"topLeftX": "left", "topLeftY": "top", "width": "width", "height": "height"}
 
 
 def _load(field: str, text: str) -> Any:

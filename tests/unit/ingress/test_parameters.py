@@ -261,7 +261,7 @@ AREA = {"topLeftX": 1, "topLeftY": 2, "width": 3, "height": 4}
 @pytest.mark.parametrize("dump", [json.dumps, str, lambda value: json.dumps(value, indent=1)])
 def test_ignores_as_json_and_as_python_prints_them(dump: Any) -> None:
     found = spec(ignores=dump([AREA, AREA])).ignores
-    assert [(each.x, each.y, each.width, each.height) for each in found] == [(1, 2, 3, 4)] * 2
+    assert [(each.left, each.top, each.width, each.height) for each in found] == [(1, 2, 3, 4)] * 2
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_parameters_echo_what_was_accepted() -> None:
         task(
             classes={"face": {"thresholdPercent": 33}, "vehicle": {"kernelPixels": 99}},
             tiling={"mode": "grid", "columns": 2, "rows": 3, "overlapX": 10, "overlapY": 20},
-            ignores=[{"x": 1, "y": 2, "width": 3, "height": 4}],
+            ignores=[{"left": 1, "top": 2, "width": 3, "height": 4}],
         ).spec
     )
     assert (echoed["face"], echoed["license_plate"], echoed["vehicle"]) == (True, False, True)

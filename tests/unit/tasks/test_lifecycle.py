@@ -52,6 +52,17 @@ class TestStarting:
         assert (decision.status.phase, decision.status.reason) == (Phase.PENDING, Reason.MODEL_NOT_FOUND)
         assert decision.status.message == "no model 'x'"
 
+    @pytest.mark.parametrize("key", ["tasks/velum/other/input", "tasks/elsewhere/t/input", "tasks/x"])
+    def test_anothers_upload_is_no_source(self, key: str) -> None:
+        decision = decide(task(source={"object": {"key": key}}), ROOM, NOW)
+        ended(decision.status, FAILED, Reason.SOURCE_FORBIDDEN)
+        assert decision.actions == ()
+        assert "spec.source.object.key" in decision.status.message
+
+    def test_its_own_upload_is(self) -> None:
+        mine = task().folder + "input"
+        assert decide(task(source={"object": {"key": mine}}), ROOM, NOW).actions == (Start(1),)
+
     def test_a_class_that_the_model_does_not_find_is_the_end(self) -> None:
         decision = decide(task(), Facts(slot=True, model="lacks-class", model_message="finds no face"), NOW)
         ended(decision.status, FAILED, Reason.CLASS_NOT_SERVED)
