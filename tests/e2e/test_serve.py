@@ -1,0 +1,350 @@
+"""Ray Serve for real: a private Ray, the built-in pack, work orders over HTTP, and processes that get killed.
+
+The tests of the first part share one Ray and run in the order of the file; the last of them ends it.
+"""
+# ruff: noqa: ASYNC220, ASYNC240 -- a test may look at a file and start a process
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import psutil
+import pytest
+import pytest_asyncio
+
+from support.serving import order, picture, storage
+from velum.storage import Storage
+from velum.tasks.order import Manifest, WorkOrder
+from velum_pipeline.packs import FetchFailed, PackRegistry, fetch
+from velum_serve.head import LOCK, LocalRay
+from velum_serve.processes import session_members
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux", reason="sessions and sockets are read from /proc"),
+]
+
+CACHE = Path(os.environ.get("VELUM_CACHE") or Path.home() / ".cache" / "velum")
+SLOW = {"tiling": {"mode": "grid", "columns": 4, "rows": 4}}
+PATIENCE = 60.0
+
+
+async def until(holds: Callable[[], Awaitable[bool]], what: str) -> float:
+    """Wait until it holds; return the seconds that took."""
+    started = time.monotonic()
+    while not await holds():
+        assert time.monotonic() - started < PATIENCE, f"{what}: not within {PATIENCE:.0f} s"
+        await asyncio.sleep(0.05)
+    return time.monotonic() - started
+
+
+class Cluster:
+    """A private Ray with one application, and what tests ask of it."""
+
+    def __init__(self, ray: LocalRay, folder: Path, session: aiohttp.ClientSession) -> None:
+        self.ray = ray
+        self.stores: Storage = storage(folder)
+        self.session = session
+        self._folder = folder
+        self._api = f"{ray.dashboard}/api/serve/applications/"
+
+    def application(self, name: str, idle_seconds: float = 300.0, **args: Any) -> dict[str, Any]:
+        """An application as the controller would render it."""
+        return {
+            "name": name,
+            "route_prefix": f"/{name}",
+            "import_path": "velum_serve.app:build",
+            "args": {
+                "model": name,
+                "packs": ["centerface"],
+                "classes": ["face"],
+                "cache": str(CACHE),
+                "input_url": (self._folder / "in").as_uri(),
+                "output_url": (self._folder / "out").as_uri(),
+                "batch_size": 4,
+                "batch_wait_seconds": 0.2,
+                **args,
+            },
+            "deployments": [
+                {
+                    "name": "Anonymizer",
+                    "ray_actor_options": {"num_cpus": 1.0, "num_gpus": 0.0},
+                    "max_ongoing_requests": 8,
+                    "autoscaling_config": {
+                        "min_replicas": 0,
+                        "initial_replicas": 1,
+                        "max_replicas": 1,
+                        "target_ongoing_requests": 2,
+                        "upscale_delay_s": 0.5,
+                        "downscale_delay_s": idle_seconds,
+                        "look_back_period_s": 1,
+                    },
+                }
+            ],
+        }
+
+    async def deploy(self, *applications: dict[str, Any]) -> None:
+        """PUT the whole serving config."""
+        config = {
+            "proxy_location": "EveryNode",
+            "http_options": {"host": "127.0.0.1", "port": self.ray.serve_port},
+            "applications": list(applications),
+        }
+        async with self.session.put(self._api, json=config, headers=self.ray.headers) as response:
+            assert response.status == 200, await response.text()
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """What Ray says about an application."""
+        async with self.session.get(self._api, headers=self.ray.headers) as response:
+            assert response.status == 200
+            document = await response.json()
+        found: dict[str, Any] = document["applications"].get(name, {})
+        return found
+
+    async def replicas(self) -> list[int]:
+        """Process ids of the running replicas."""
+        deployments = (await self.status("default")).get("deployments", {})
+        found = deployments.get("Anonymizer", {}).get("replicas", [])
+        return [int(each["pid"]) for each in found if each["state"] == "RUNNING"]
+
+    async def running(self) -> bool:
+        """Whether the application is up."""
+        return (await self.status("default")).get("status") == "RUNNING"
+
+    async def post(self, made: WorkOrder) -> tuple[int, Any]:
+        """Post a work order; return status and body."""
+        async with self.session.post(f"{self.ray.url}/default/attempts", json=made.wire()) as response:
+            body = await response.read()
+            return response.status, json.loads(body) if response.status == 200 else body.decode(errors="replace")
+
+    async def health(self) -> dict[str, Any]:
+        """What the replica says of itself. Starts one where there is none."""
+        async with self.session.get(f"{self.ray.url}/default/healthz") as response:
+            assert response.status == 200
+            found: dict[str, Any] = await response.json()
+            return found
+
+    async def ongoing(self, count: int) -> bool:
+        """Whether the replica works on so many orders."""
+        return bool((await self.health())["ongoing"] == count)
+
+
+@pytest.fixture(scope="module")
+def weights() -> None:
+    """The built-in pack's weights, fetched where they are not on this machine yet."""
+    try:
+        fetch(PackRegistry([], CACHE).get("centerface"), CACHE)
+    except FetchFailed as error:
+        pytest.skip(f"the built-in pack cannot be fetched here: {error}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(weights: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    folder = tmp_path_factory.mktemp("serve")
+    ray = LocalRay(folder / "ray", num_cpus=2)
+    started = time.monotonic()
+    await ray.start()
+    try:
+        head = time.monotonic() - started
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            made = Cluster(ray, folder, session)
+            await made.deploy(made.application("default"))
+            await until(made.running, "the application")
+            print(f"head {head:.1f} s, first replica {time.monotonic() - started:.1f} s")  # noqa: T201 -- a measurement
+            await made.stores.inputs.put("in/a.jpg", picture(width=640, height=480))
+            await made.stores.inputs.put("in/big.jpg", picture(width=4000, height=3000))
+            yield made
+    finally:
+        await ray.stop()
+
+
+async def test_the_dashboard_wants_the_token(cluster: Cluster) -> None:
+    url = f"{cluster.ray.dashboard}/api/serve/applications/"
+    seen = []
+    for headers in ({}, {"Authorization": "Bearer wrong"}, cluster.ray.headers):
+        async with cluster.session.get(url, headers=headers) as response:
+            seen.append(response.status)
+    assert seen == [401, 403, 200]
+    assert oct(Path(cluster.ray.env["RAY_AUTH_TOKEN_PATH"]).stat().st_mode & 0o777) == "0o600"
+
+
+async def test_only_the_replicas_guarded_port_is_open_outwards(cluster: Cluster) -> None:
+    (replica,) = await cluster.replicas()
+    members = set(session_members(cluster.ray.session))
+    open_ports = [
+        (each.pid, each.laddr.port)
+        for each in psutil.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+        and each.pid in members
+        and each.laddr.ip.removeprefix("::ffff:") not in {"127.0.0.1", "::1"}
+    ]
+    ((owner, port),) = open_ports
+    assert owner == replica
+
+    def call() -> grpc.StatusCode:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            request = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as caught:
+                request(b"", timeout=10)
+            code: grpc.StatusCode = caught.value.code()
+            return code
+
+    assert await asyncio.to_thread(call) is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_orders_at_the_same_time_are_batched_and_all_answered(cluster: Cluster) -> None:
+    orders = [order(task=f"many-{number}", model="default") for number in range(8)]
+    answers = await asyncio.gather(*(cluster.post(each) for each in orders))
+    for made, (status, document) in zip(orders, answers, strict=True):
+        assert (status, document["outcome"]) == (200, "succeeded"), document
+        manifest = Manifest.model_validate(document["manifest"])
+        stored = Manifest.model_validate_json(await cluster.stores.outputs.get(made.manifest_key))
+        assert manifest == stored
+        for file in manifest.result.files().values():
+            assert (await cluster.stores.outputs.head(file.key)).size == file.size
+    batches = {int(size): count for size, count in (await cluster.health())["batches"].items()}
+    assert sum(size * count for size, count in batches.items()) == len(orders)
+    assert max(batches) > 1, batches
+
+
+async def test_a_bad_picture_and_a_missing_one_are_outcomes(cluster: Cluster) -> None:
+    await cluster.stores.inputs.put("in/bad.jpg", picture()[:300])
+    status, document = await cluster.post(order(task="bad", source={"object": {"key": "in/bad.jpg"}}))
+    assert (status, document["outcome"], document["reason"]) == (200, "failed", "TruncatedMedia")
+    status, document = await cluster.post(order(task="none", source={"object": {"key": "in/none.jpg"}}))
+    assert (status, document["reason"]) == (200, "SourceNotFound")
+
+
+async def test_unknown_paths_and_models(cluster: Cluster) -> None:
+    for path in ("/default/other", "/nobody/attempts"):
+        async with cluster.session.post(cluster.ray.url + path, json={}) as response:
+            assert response.status == 404
+
+
+def slow(task: str) -> WorkOrder:
+    """An order that takes seconds."""
+    return order(task=task, source={"object": {"key": "in/big.jpg"}}, **SLOW)
+
+
+async def test_hanging_up_cancels_the_attempt(cluster: Cluster) -> None:
+    made = slow("hung-up")
+    call = asyncio.create_task(cluster.post(made))
+    await until(lambda: cluster.ongoing(1), "the order was taken")
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: cluster.ongoing(0), "the order was dropped")
+    assert await cluster.stores.outputs.below(made.folder) == []
+    # The replica goes on: whatever a thread still did for the cancelled order is over when this one is answered.
+    status, document = await cluster.post(order(task="after"))
+    assert (status, document["outcome"]) == (200, "succeeded")
+    assert await cluster.stores.outputs.below(made.folder) == []
+
+
+async def test_a_killed_replica_is_seen_and_replaced(cluster: Cluster) -> None:
+    made = slow("killed")
+    call = asyncio.create_task(cluster.post(made))
+    await until(lambda: cluster.ongoing(1), "the order was taken")
+    (victim,) = await cluster.replicas()
+    os.kill(victim, signal.SIGKILL)
+    try:
+        status, text = await call
+        assert status == 500, text
+    except aiohttp.ClientError:
+        pass  # a lost connection tells the same
+    assert await cluster.stores.outputs.below(made.folder) == []
+
+    async def recovered() -> bool:
+        status, document = await cluster.post(order(task="recovered"))
+        return status == 200 and document["outcome"] == "succeeded"
+
+    await until(recovered, "another replica answers")
+    assert victim not in await cluster.replicas()
+
+
+async def test_an_idle_model_has_no_replica_and_comes_back(cluster: Cluster) -> None:
+    await cluster.deploy(cluster.application("default", idle_seconds=1.0))
+
+    async def idle() -> bool:
+        return not await cluster.replicas()
+
+    await until(idle, "the idle replica goes")
+    started = time.monotonic()
+    status, document = await cluster.post(order(task="woken"))
+    assert (status, document["outcome"]) == (200, "succeeded")
+    print(f"from zero replicas to a result: {time.monotonic() - started:.1f} s")  # noqa: T201 -- a measurement
+
+
+async def test_a_model_that_cannot_work_says_why_and_leaves_others_alone(cluster: Cluster) -> None:
+    broken = cluster.application("broken", classes=["face", "vehicle"])
+    await cluster.deploy(cluster.application("default", idle_seconds=1.0), broken)
+
+    async def refused() -> bool:
+        return (await cluster.status("broken")).get("status") == "DEPLOY_FAILED"
+
+    await until(refused, "the broken application")
+    message = (await cluster.status("broken"))["message"]
+    assert "no detector for vehicle in centerface" in message
+    assert (await cluster.post(order(task="beside")))[0] == 200
+
+
+async def test_stop_leaves_nothing(cluster: Cluster) -> None:
+    temp = Path(cluster.ray.env["RAY_AUTH_TOKEN_PATH"]).parent
+    members = session_members(cluster.ray.session)
+    assert len(members) > 5
+    started = time.monotonic()
+    await cluster.ray.stop()
+    print(f"stopped in {time.monotonic() - started:.1f} s")  # noqa: T201 -- a measurement
+    assert session_members(cluster.ray.session, dead=True) == []
+    assert not [each for each in members if psutil.pid_exists(each)]
+    assert not temp.exists()
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from velum_serve.head import LocalRay
+
+async def main():
+    ray = LocalRay(Path(sys.argv[1]), num_cpus=1)
+    await ray.start()
+    print(ray.session, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("during", ["start", "life"])
+async def test_a_parent_that_is_killed_takes_its_ray_along(during: str, tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    if during == "life":
+        session = int(await asyncio.to_thread(parent.stdout.readline))
+    else:
+
+        async def launched() -> bool:
+            return len(psutil.Process(parent.pid).children()) > 0
+
+        await until(launched, "the head process")
+        session = psutil.Process(parent.pid).children()[0].pid
+    temp = Path((tmp_path / LOCK).read_text())
+    assert temp.is_dir()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    async def gone() -> bool:
+        return not session_members(session) and not temp.exists()
+
+    await until(gone, "the orphaned Ray")
