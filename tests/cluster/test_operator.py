@@ -210,7 +210,7 @@ class TestLife:
             assert condition(model.status.conditions, "Ready").reason == "Deployed"
 
     async def test_many_tasks_at_once(
-        self, controlplane: Any, store: KubernetesStore, given: Settings, ray: PlayedRay
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay
     ) -> None:
         await store.put_model("default", model_spec())
         async with operator(given, controlplane) as running:
@@ -222,7 +222,7 @@ class TestLife:
             await until(lambda: running.metric("velum_tasks", condition="complete") == 60)
             await asyncio.gather(*(store.delete(name) for name in names))
             await until(lambda: running.metric("velum_tasks", condition="complete") == 0)
-            assert await storage_of(given).outputs.folders("tasks/") == []
+            assert await storage_of(given).outputs.folders(f"tasks/{namespace}/") == []
 
 
 class TestRestarts:

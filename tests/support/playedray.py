@@ -1,7 +1,8 @@
 """A real HTTP server that speaks Ray Serve's two languages: the REST API of the dashboard, and work orders.
 
 It can be stopped and started again on the same port, with or without its memory, which is what "Ray is gone" and "Ray
-was restarted" look like from outside. `python -m support.playedray PORT OUTPUT_URL` runs it as a process of its own.
+was restarted" look like from outside. `python -m support.playedray PORT OUTPUT_URL` runs it as a process of its own,
+in which attempts make nothing but their manifest: the benchmark's pipeline that does nothing.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ from typing import Any
 from aiohttp import web
 
 from support.operatorkit import write_result
+from velum.api.status import TaskResult
 from velum.storage import BlobStore
-from velum.tasks.order import WorkOrder
+from velum.tasks.order import Manifest, WorkOrder
 
 Answer = Callable[[WorkOrder], Awaitable[web.StreamResponse]]
 
@@ -129,8 +131,18 @@ def reply(status: int = 200, body: Any = None, text: str | None = None) -> Answe
     return answer
 
 
+class NothingDone(PlayedRay):
+    """Its attempts write only what ends an attempt."""
+
+    async def _succeed(self, order: WorkOrder) -> web.Response:
+        assert self.outputs is not None
+        manifest = Manifest(uid=order.uid, media_type="image/jpeg", result=TaskResult(attempt=order.attempt), seconds=0)
+        await self.outputs.put(order.manifest_key, manifest.model_dump_json(by_alias=True).encode())
+        return web.json_response({"outcome": "succeeded", "manifest": manifest.wire()})
+
+
 async def _main(port: int, output_url: str) -> None:
-    ray = PlayedRay(BlobStore(output_url))
+    ray = NothingDone(BlobStore(output_url))
     ray.port = port
     async with ray:
         sys.stdout.write("ready\n")
