@@ -169,6 +169,15 @@ def test_a_picture_that_only_the_decoder_refuses(client: httpx.Client) -> None:
     assert client.get(f"/v1/file/{answer.json()['task']}/anonymised").status_code == 422
 
 
+def test_a_large_refused_upload_hears_why(client: httpx.Client) -> None:
+    """The answer is given before the body is read; a client that goes on sending must still get to see it."""
+    answer = post(client, bytes(64 << 20), "face=true&fase=true")
+    assert answer.status_code == 400
+    assert "did you mean" in answer.json()["error"]
+    answer = post(client, b"GIF89a" + bytes(64 << 20))
+    assert answer.status_code == 415
+
+
 def test_unknown_ids(client: httpx.Client) -> None:
     for path in ("/v1/task/none-such", "/v1/file/none-such/anonymised", "/v1/file/none-such/video/metadata"):
         assert client.get(path).status_code == 404
@@ -212,7 +221,7 @@ def test_many_clients_at_a_time(client: httpx.Client) -> None:
 
 def test_the_documentation_stands_alone(client: httpx.Client) -> None:
     page = client.get("/docs")
-    assert page.status_code == 200
+    assert page.status_code == client.get("/").status_code == 200
     assert "/v1/file/{id}/anonymised" in page.text
     assert client.get("/openapi.json").json()["info"]["title"] == "Velum"
     assert 'route="/docs"' in client.get("/metrics").text

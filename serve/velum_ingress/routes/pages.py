@@ -1,4 +1,13 @@
-"""`/docs`, the API's reference, and `/`, a page to try it with. Both stand alone: nothing is loaded from elsewhere."""
+"""`/docs`, the API's reference, and `/`, a page to try it with. Both stand alone: nothing is loaded from elsewhere.
+
+The policy that goes with them lets a browser run exactly the script that is in the page, known by its hash, and talk to
+this server only: a name of a file or a host that turned into markup could do nothing.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
@@ -9,12 +18,33 @@ from velum_ingress.services import base_url
 
 router = APIRouter()
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-FRAMES = "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-HEADERS = {"Content-Security-Policy": POLICY + FRAMES, "X-Content-Type-Options": "nosniff"}
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; img-src 'self'; connect-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+@readable(router, "/", include_in_schema=False)
+async def page(_: Request) -> Response:
+    """Return a page with a form: a picture in, the anonymized one out."""
+    return _html(*_page())
 
 
 @readable(router, "/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Return the reference page."""
-    return HTMLResponse(reference(request.app.openapi(), base_url(request)), headers=HEADERS)
+    return _html(reference(request.app.openapi(), base_url(request)), "'none'")
+
+
+@cache
+def _page() -> tuple[str, str]:
+    """Return the page, and its script as a content security policy names it."""
+    text = (files("velum_ingress") / "page.html").read_text(encoding="utf-8")
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return text, f"'sha256-{digest}'"
+
+
+def _html(text: str, scripts: str) -> Response:
+    policy = POLICY.format(scripts=scripts)
+    return HTMLResponse(text, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
