@@ -17,15 +17,15 @@ up: ## Run Velum on this machine, on port 7000 (ARGS="..." are flags of `velum u
 test: setup-dev ## Run all tests, those on a real API server and a real Ray too (ARGS="..." go to pytest)
 	@hack/controlplane assets >/dev/null
 	@$(BIN)/velum models fetch centerface
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench
+	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@hack/generate --check
+	@$(BIN)/python hack/generate --check
 
 .PHONY: format
 format: setup-dev ## Format and fix what can be fixed
@@ -34,12 +34,12 @@ format: setup-dev ## Format and fix what can be fixed
 
 .PHONY: generate
 generate: setup-dev ## Write the generated files: CRDs, OpenAPI
-	@hack/generate
+	@$(BIN)/python hack/generate
 
 .PHONY: bench
 bench: setup-dev ## Measure: pictures and tasks
-	@hack/bench images
-	@hack/bench tasks
+	@$(BIN)/python hack/bench images
+	@$(BIN)/python hack/bench tasks
 
 .PHONY: setup-dev
 setup-dev:

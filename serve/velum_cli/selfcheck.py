@@ -59,10 +59,11 @@ async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, wan
     finally:
         async with session.delete(f"{url}/v1/task/{task['id']}"):
             pass
-    return _judge(picture, result, metadata)
+    return judge(picture, result, metadata)
 
 
-def _judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> int:
+def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> int:
+    """Return how many objects of the metadata were hidden in `after`. Raises SelfCheckFailed if one was not."""
     found = metadata.get("detections", [])
     if not found:
         raise SelfCheckFailed("nothing was found in the sample picture, in which there are three faces")
