@@ -10,6 +10,7 @@ outline. ``ignores`` are cut out last, whatever the shape.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -110,10 +111,11 @@ def _grown(box: Floats, growth: float, width: int, height: int) -> tuple[int, in
     return x1, y1, x2, y2
 
 
-def _plausible(corners: Floats, box: Floats) -> bool:
+def _plausible(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
     """Whether four corners are a convex clockwise quadrilateral that fits its box."""
     if not np.isfinite(corners).all():
         return False
+    corners = corners.astype(np.float64)
     edges = np.roll(corners, -1, axis=0) - corners
     following = np.roll(edges, -1, axis=0)
     turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]

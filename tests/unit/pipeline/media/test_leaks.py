@@ -1,0 +1,221 @@
+"""No byte of the original picture leaves by a side door: thumbnails, previews, trailers, texts, maker notes."""
+
+import io
+import re
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from velum_pipeline import media
+from velum_pipeline.errors import UnsupportedMedia
+from velum_pipeline.media import exif as exifs
+from velum_pipeline.media import ifd as ifds
+from velum_pipeline.media.ifd import Entry
+from velum_pipeline.options import Limits
+
+Array = np.ndarray[Any, Any]
+LIMITS = Limits()
+
+
+@pytest.fixture
+def secret(texture: Callable[..., Array], save: Callable[..., bytes]) -> bytes:
+    """A small JPEG of the original, as cameras embed it."""
+    return save(texture(60, 80, seed=7), "JPEG")
+
+
+def anonymized(data: bytes) -> bytes:
+    """A file as the pipeline writes it after everything in it was blackened."""
+    picture = media.decode(data, LIMITS)
+    picture.native[...] = 0
+    return media.encode(picture)
+
+
+def embedded(data: bytes) -> list[Array]:
+    """Every JPEG that starts within the file after its own start, decoded."""
+    starts = [match.start() for match in re.finditer(rb"\xff\xd8\xff", data)][1 if data[:2] == b"\xff\xd8" else 0 :]
+    found = (cv2.imdecode(np.frombuffer(data[start:], np.uint8), cv2.IMREAD_COLOR) for start in starts)
+    return [picture for picture in found if picture is not None]
+
+
+def holds_none_of(data: bytes, secret: bytes) -> bool:
+    """Whether no stretch of 24 bytes of the secret's own coded samples is in the data."""
+    scan = secret[secret.index(b"\xff\xda") :]
+    return not any(scan[at : at + 24] in data for at in range(0, len(scan) - 24, 8))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_the_thumbnail_shows_the_anonymized_picture(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes], secret: bytes, form: str
+) -> None:
+    block = b"Exif\0\0" + exif(6, thumbnail=secret)
+    data = save(texture(90, 120), form, exif=block)
+    assert not holds_none_of(data, secret)
+    coded = anonymized(data)
+    assert holds_none_of(coded, secret)
+    thumbnails = embedded(coded)
+    assert len(thumbnails) == 1
+    assert thumbnails[0].max() <= 2
+    assert thumbnails[0].shape == (120, 90, 3)
+    assert holds_none_of(anonymized(coded), secret)
+
+
+def test_the_thumbnail_is_small_and_alike(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes], secret: bytes
+) -> None:
+    samples = cv2.resize(texture(3, 4), (800, 600), interpolation=cv2.INTER_CUBIC)
+    coded = media.encode(media.decode(save(samples, "JPEG", exif=b"Exif\0\0" + exif(1, thumbnail=secret)), LIMITS))
+    (thumbnail,) = embedded(coded)
+    assert thumbnail.shape == (120, 160, 3)
+    small = cv2.resize(samples, (160, 120), interpolation=cv2.INTER_AREA)[..., ::-1]
+    assert np.abs(thumbnail.astype(int) - small).mean() < 6
+
+
+@pytest.mark.parametrize("layout", ["grey", "deep", "alpha", "ink"])
+def test_thumbnails_of_every_layout(
+    texture: Callable[..., Array],
+    save: Callable[..., bytes],
+    save_deep: Callable[..., bytes],
+    exif: Callable[..., bytes],
+    secret: bytes,
+    layout: str,
+) -> None:
+    block = b"Exif\0\0" + exif(1, thumbnail=secret)
+    if layout == "deep":
+        plain = save_deep(texture(40, 40, 3, np.uint16), "png")
+        chunk = b"eXIf" + block[6:]
+        data = (
+            plain[:33] + struct.pack(">I", len(block) - 6) + chunk + struct.pack(">I", zlib.crc32(chunk)) + plain[33:]
+        )
+    elif layout == "ink":
+        data = save(texture(40, 40), "JPEG", "CMYK", exif=block)
+    else:
+        channels = {"grey": 1, "alpha": 4}[layout]
+        data = save(texture(40, 40, channels), "PNG", exif=block)
+    coded = anonymized(data)
+    assert holds_none_of(coded, secret)
+    assert [picture.max() <= 2 for picture in embedded(coded)] == [True]
+
+
+def test_no_thumbnail_where_there_was_none(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes]
+) -> None:
+    assert embedded(anonymized(save(texture(40, 40), "JPEG", exif=b"Exif\0\0" + exif()))) == []
+
+
+def test_trailers_and_foreign_segments_of_a_jpeg_are_left_out(
+    texture: Callable[..., Array], save: Callable[..., bytes], secret: bytes
+) -> None:
+    plain = save(texture(40, 40), "JPEG")
+
+    def segment(code: int, body: bytes) -> bytes:
+        return bytes((0xFF, code)) + (len(body) + 2).to_bytes(2, "big") + body
+
+    foreign = [
+        segment(0xE0, b"JFXX\0\x10" + secret),
+        segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + secret),
+        segment(0xE2, b"MPF\0" + secret),
+        segment(0xE3, secret),
+        segment(0xED, b"Photoshop 3.0\x008BIM\x04\x0c" + secret),
+        segment(0xFE, secret),
+    ]
+    data = plain[:2] + b"".join(foreign) + plain[2:] + secret + b"\0\0\0\x18ftypmp42" + secret
+    coded = anonymized(data)
+    assert holds_none_of(coded, secret)
+    assert embedded(coded) == []
+    assert coded.endswith(b"\xff\xd9")
+
+
+def test_foreign_chunks_of_png_and_webp_are_left_out(
+    texture: Callable[..., Array], save: Callable[..., bytes], secret: bytes
+) -> None:
+    info = PngInfo()
+    info.add(b"prVt", secret)
+    info.add_text("Raw profile type exif", secret.hex())
+    info.add_text("Thumbnail", b64encode(secret).decode())
+    info.add_text("Author", "Ada")
+    info.add_itxt("Note", b64encode(secret).decode(), zip=True)
+    coded = anonymized(save(texture(40, 40), "PNG", pnginfo=info) + secret)
+    assert holds_none_of(coded, secret)
+    assert Image.open(io.BytesIO(coded)).info == {"Author": "Ada"}
+    webp = save(texture(40, 40), "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+    chunk = b"SECR" + struct.pack("<I", len(secret)) + secret + bytes(len(secret) % 2)
+    longer = webp[:4] + struct.pack("<I", len(webp) + len(chunk) - 8) + webp[8:] + chunk
+    assert holds_none_of(anonymized(longer), secret)
+
+
+def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., bytes], secret: bytes) -> None:
+    tree = ifds.parse(exif(3, maker=secret))
+    details = tree.pages[0].children[ifds.EXIF_POINTER]
+    details.entries[0x9286] = Entry(7, 2000, bytes(2000))
+    details.entries[0xA302] = Entry(7, 8, b"\2\0\2\0\0\1\1\2")
+    tree.pages[0].entries[0xC7AA] = Entry(2, len(secret), secret)
+    tree.pages[0].entries[0x8649] = Entry(1, 4, b"8BIM")
+    cleaned = exifs.cleaned(ifds.serialise(tree), 4, 3)
+    assert cleaned is not None
+    assert holds_none_of(cleaned, secret)
+    kept = ifds.parse(cleaned)
+    assert not {0xC7AA, 0x8649} & kept.pages[0].entries.keys()
+    assert {0x927C, 0x9286} & kept.pages[0].children[ifds.EXIF_POINTER].entries.keys() == set()
+    assert kept.pages[0].children[ifds.EXIF_POINTER].entries[0xA302].raw == b"\2\0\2\0\0\1\1\2"
+    assert exifs.orientation_of(cleaned) == 1
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<xmp:Thumbnails><rdf:li xmpGImg:image='/9j/4AAQ'/></xmp:Thumbnails>",
+        b"<rdf:Description GImage:Data='abc'/>",
+        b"<rdf:Description xmpNote:HasExtendedXMP='0123'/>",
+        b"<x data='" + b"A" * 400 + b"'/>",
+        b"<mwg-rs:Regions>Ada Lovelace</mwg-rs:Regions>",
+        b"<MPReg:PersonDisplayName>Ada</MPReg:PersonDisplayName>",
+        b"utf-16\0",
+    ],
+)
+def test_xmp_with_pictures_or_names_is_left_out(packet: bytes) -> None:
+    assert exifs.clean_xmp(packet) is None
+
+
+def test_plain_xmp_is_kept_with_its_padding() -> None:
+    packet = b"<rdf:Description dc:creator='Ada'/>" + b" " * 2048
+    assert exifs.clean_xmp(packet) == packet
+    turned = b"<tiff:Orientation>8</tiff:Orientation><x tiff:Orientation = '6'/>"
+    assert exifs.clean_xmp(turned) == b"<tiff:Orientation>1</tiff:Orientation><x tiff:Orientation = '1'/>"
+
+
+def test_a_profile_is_cut_to_its_size_and_must_fit(icc: Callable[..., bytes], secret: bytes) -> None:
+    assert exifs.clean_icc(icc(b"RGB ") + secret, media.Layout.BGR) == icc(b"RGB ")
+    assert exifs.clean_icc(icc(b"GRAY"), media.Layout.BGR) is None
+    assert exifs.clean_icc(secret, media.Layout.BGR) is None
+    assert exifs.clean_icc(icc(b"CMYK"), media.Layout.CMYK) == icc(b"CMYK")
+
+
+def test_pages_of_a_tiff_that_are_thumbnails_are_left_out(texture: Callable[..., Array]) -> None:
+    buffer = io.BytesIO()
+    small = Image.fromarray(texture(10, 10, seed=7))
+    small.encoderinfo = {"tiffinfo": {254: 1}}  # type: ignore[attr-defined]
+    Image.fromarray(texture(40, 40)).save(buffer, "TIFF", save_all=True, append_images=[small])
+    coded = anonymized(buffer.getvalue())
+    assert small.tobytes() not in coded
+    assert len(ifds.parse(coded).pages) == 1
+    raw = io.BytesIO()
+    small.save(raw, "TIFF", tiffinfo={254: 1})
+    with pytest.raises(UnsupportedMedia, match="raw photograph"):
+        media.decode(raw.getvalue(), LIMITS)
+
+
+def test_a_broken_exif_block_is_dropped_and_the_picture_stays(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes]
+) -> None:
+    data = save(texture(20, 30), "JPEG", exif=b"Exif\0\0" + exif(6)[:40])
+    picture = media.decode(data, LIMITS)
+    assert (picture.width, picture.height) == (30, 20)
+    assert picture.metadata.exif is None

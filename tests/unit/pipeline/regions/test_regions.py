@@ -1,0 +1,248 @@
+"""Where anonymization happens: full over the object, nothing beyond the gradient, nothing inside ignores."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velum_pipeline import regions
+from velum_pipeline.detections import Detections, Mask, as_classes
+from velum_pipeline.options import ClassOptions, Ignore, Method, ObjectClass, Options
+
+WIDTH, HEIGHT = 120, 90
+COORDINATE = st.floats(-60, 180, width=32)
+SIDE = st.floats(0.125, 200, width=32)
+IGNORES = st.lists(
+    st.builds(Ignore, st.integers(0, 130), st.integers(0, 100), st.integers(0, 80), st.integers(0, 80)), max_size=3
+)
+
+
+def wish(start: float = 0.3, stop: float = 0.0, **fields: Any) -> Options:
+    classes = {name: ClassOptions(0.0, ClassOptions.default(name).kernel, start, stop) for name in ObjectClass}
+    return Options(Method.BLUR, classes, **fields)
+
+
+def strength(detections: Detections, options: Options, row: int = 0) -> np.ndarray[Any, Any]:
+    """The strength of one region over the whole picture."""
+    full = np.zeros((HEIGHT, WIDTH), np.uint8)
+    region = regions.build(detections, options, WIDTH, HEIGHT)[row]
+    if region is not None:
+        full[region.rows, region.columns] = region.strength
+    return full
+
+
+def one(name: str, box: tuple[float, float, float, float], **fields: Any) -> Detections:
+    return Detections(np.array([box], np.float32), np.ones(1, np.float32), as_classes([name]), **fields)
+
+
+def touched(box: np.ndarray[Any, Any]) -> tuple[slice, slice]:
+    """The pixels of the picture that a box has a share in, as [rows, columns]."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    return slice(max(math.floor(y1), 0), math.ceil(y2)), slice(max(math.floor(x1), 0), math.ceil(x2))
+
+
+@given(
+    st.sampled_from(list(ObjectClass)),
+    COORDINATE,
+    COORDINATE,
+    SIDE,
+    SIDE,
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+    st.booleans(),
+    IGNORES,
+)
+def test_the_box_is_full_its_surroundings_are_not_and_ignores_are_empty(
+    name: ObjectClass,
+    x: float,
+    y: float,
+    w: float,
+    h: float,
+    extra: float,
+    stop: float,
+    bbox: bool,
+    ignores: list[Ignore],
+) -> None:
+    found = one(name, (x, y, x + w, y + h)).clipped(WIDTH, HEIGHT)
+    if not len(found):
+        return
+    box = found.boxes[0]
+    full = strength(found, wish(stop + extra, stop, bbox=bbox, ignores=tuple(ignores)))
+    spared = np.zeros(full.shape, bool)
+    for ignore in ignores:
+        spared[ignore.y : ignore.y + ignore.height, ignore.x : ignore.x + ignore.width] = True
+    inside = np.zeros(full.shape, bool)
+    inside[touched(box)] = True
+    assert (full[inside & ~spared] == 255).all()
+    assert (full[spared] == 0).all()
+    reach = stop + extra if name.relative_kernel else 0.0
+    pad_x, pad_y = (max(box[2] - box[0], 1) * reach / 2 + 1, max(box[3] - box[1], 1) * reach / 2 + 1)
+    beyond = np.ones(full.shape, bool)
+    beyond[touched(box + np.array([-pad_x, -pad_y, pad_x, pad_y]))] = False
+    assert (full[beyond] == 0).all()
+
+
+@given(COORDINATE, COORDINATE, SIDE, SIDE, st.floats(0.01, 1), st.floats(0, 0.5))
+def test_strength_never_rises_outwards(x: float, y: float, w: float, h: float, extra: float, stop: float) -> None:
+    found = one("face", (x, y, x + w, y + h)).clipped(WIDTH, HEIGHT)
+    if not len(found):
+        return
+    full = strength(found, wish(stop + extra, stop)).astype(int)
+    centre_x = min(max(int((found.boxes[0][0] + found.boxes[0][2]) / 2), 0), WIDTH - 1)
+    centre_y = min(max(int((found.boxes[0][1] + found.boxes[0][3]) / 2), 0), HEIGHT - 1)
+    assert (np.diff(full[:, centre_x:], axis=1) <= 0).all()
+    assert (np.diff(full[:, : centre_x + 1], axis=1) >= 0).all()
+    assert (np.diff(full[centre_y:], axis=0) <= 0).all()
+
+
+def test_the_gradient_is_linear_between_stop_and_start() -> None:
+    full = strength(one("license-plate", (40, 30, 80, 60)), wish(1.0, 0.2))
+    # To the right of the box (half width 20): pixel 80 + k begins at growth k / 20.
+    expected = [min(1.0, (1.0 - k / 20) / 0.8) * 255 for k in range(20)]
+    assert np.abs(full[45, 80:100] - np.array(expected)).max() <= 1
+    assert full[45, 100:].max() == 0
+    assert full[45, 20] == full[45, 99]
+
+
+def test_no_gradient_is_a_hard_edge() -> None:
+    full = strength(one("license-plate", (40, 30, 80, 60)), wish(0.0, 0.0))
+    assert set(np.unique(full)) == {0, 255}
+    assert full.sum() == 255 * 40 * 30
+
+
+def test_a_face_is_rounded_and_a_boxed_face_is_not() -> None:
+    face = one("face", (40, 30, 80, 60))
+    rounded, boxed = strength(face, wish(0.5)), strength(face, wish(0.5, bbox=True))
+    assert (rounded <= boxed).all()
+    corner = (slice(23, 25), slice(30, 32))
+    assert rounded[corner].max() == 0
+    assert boxed[corner].min() > 0
+    assert np.array_equal(rounded[45], boxed[45])
+    assert np.array_equal(rounded[:, 60], boxed[:, 60])
+
+
+def test_persons_and_vehicles_end_at_their_outline() -> None:
+    for name in ("person", "vehicle"):
+        assert strength(one(name, (10, 10, 30, 40)), wish(1.0, 0.5)).sum() == 255 * 20 * 30
+
+
+def test_a_plate_follows_its_corners() -> None:
+    corners = np.array([[[30, 40], [90, 20], [92, 34], [32, 54]]], np.float32)
+    box = (30, 20, 92, 54)
+    full = strength(one("license-plate", box, corners=corners), wish(0.2))
+    quad = cv2.fillConvexPoly(np.zeros((HEIGHT, WIDTH), np.uint8), np.rint(corners[0]).astype(np.int32), 1)
+    assert (full[quad > 0] == 255).all()
+    assert full[22, 32] == 0
+    assert full[52, 90] == 0
+    assert (full > 0).sum() < 0.8 * (strength(one("license-plate", box), wish(0.2)) > 0).sum()
+    assert strength(one("license-plate", box, corners=corners), wish(0.0, bbox=True)).sum() == 255 * 62 * 34
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        np.full((4, 2), np.nan),
+        np.zeros((4, 2)),
+        np.array([[30, 20], [90, 20], [30, 50], [90, 50]]),  # crossed
+        np.array([[30, 20], [30, 50], [90, 50], [90, 20]]),  # counter-clockwise
+        np.array([[30, 20], [50, 20], [50, 30], [30, 30]]),  # far smaller than the box
+        np.array([[0, 0], [119, 0], [119, 89], [0, 89]]),  # far larger
+        np.array([[30, 20], [90, 20], [32, 22], [30, 50]]),  # not convex
+        np.array([[30, 20], [90, 50], [90, 50.5], [30, 20.5]]),  # a sliver
+        np.array([[1e30, 0], [2e30, 0], [2e30, 1e30], [1e30, 1e30]]),
+    ],
+)
+def test_absurd_corners_fall_back_to_the_box(corners: np.ndarray[Any, Any]) -> None:
+    found = one("license-plate", (30, 20, 90, 50), corners=corners[None].astype(np.float32))
+    assert np.array_equal(strength(found, wish()), strength(one("license-plate", (30, 20, 90, 50)), wish()))
+
+
+@given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=4, max_size=4))
+def test_no_corners_uncover_the_centre_of_a_plate(points: list[tuple[float, float]]) -> None:
+    corners = np.array([points], np.float32)
+    full = strength(one("license-plate", (30, 20, 90, 50), corners=corners), wish())
+    assert full[35, 60] == 255
+
+
+def test_corners_count_only_for_plates() -> None:
+    corners = np.array([[[30, 40], [90, 20], [92, 34], [32, 54]]], np.float32)
+    for name in ("face", "person"):
+        plain = one(name, (30, 20, 92, 54))
+        assert np.array_equal(strength(plain, wish()), strength(one(name, (30, 20, 92, 54), corners=corners), wish()))
+
+
+@given(
+    st.integers(-20, 120),
+    st.integers(-20, 100),
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_segment_is_covered_wherever_it_lies(x: int, y: int, w: int, h: int, seed: int) -> None:
+    bits = np.random.default_rng(seed).random((h, w)) < 0.3
+    found = one("person", (x, y, x + w, y + h), masks=(Mask(x, y, bits),)).clipped(WIDTH, HEIGHT)
+    if not len(found):
+        return
+    full = strength(found, wish())
+    expected = np.zeros((HEIGHT + 400, WIDTH + 400), bool)
+    expected[200 + y : 200 + y + h, 200 + x : 200 + x + w] = bits
+    expected = expected[200 : 200 + HEIGHT, 200 : 200 + WIDTH]
+    assert (full[expected] == 255).all()
+    assert set(np.unique(full)) <= {0, 255}
+    if expected.any():
+        margin = max(1, math.ceil(0.02 * max(w, h)))
+        near = cv2.dilate(expected.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
+        outside_mask_border = near.astype(bool) | _border(margin)
+        assert (full[~outside_mask_border] == 0).all()
+
+
+def _border(margin: int) -> np.ndarray[Any, Any]:
+    """Pixels that a segment beyond the picture's edge may reach when it is widened."""
+    border = np.ones((HEIGHT, WIDTH), bool)
+    border[margin:-margin, margin:-margin] = False
+    return border
+
+
+def test_an_empty_segment_is_a_failed_one_and_the_box_is_used() -> None:
+    found = one("person", (10, 10, 30, 40), masks=(Mask(10, 10, np.zeros((30, 20), bool)),))
+    assert strength(found, wish()).sum() == 255 * 20 * 30
+
+
+def test_bbox_overrides_segments() -> None:
+    mask = Mask(10, 10, np.eye(20, dtype=bool))
+    found = one("person", (10, 10, 30, 40), masks=(mask,))
+    assert strength(found, wish(bbox=True)).sum() == 255 * 20 * 30
+    assert strength(found, wish()).sum() < 255 * 20 * 30
+
+
+def test_what_ignores_cover_is_no_region() -> None:
+    found = one("person", (10, 10, 30, 40))
+    assert regions.build(found, wish(ignores=(Ignore(0, 0, 60, 60),)), WIDTH, HEIGHT) == [None]
+
+
+def test_a_picture_of_one_pixel() -> None:
+    for name in ObjectClass:
+        (region,) = regions.build(one(name, (0, 0, 1, 1)), wish(), 1, 1)
+        assert region is not None
+        assert region.strength.tolist() == [[255]]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.lists(st.tuples(COORDINATE, COORDINATE, SIDE, SIDE), max_size=5))
+def test_regions_lie_in_the_picture(width: int, height: int, boxes: list[tuple[float, ...]]) -> None:
+    rows = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
+    found = Detections(rows, np.ones(len(rows)), as_classes(["face"] * len(rows))).clipped(width, height)
+    for row, region in enumerate(regions.build(found, wish(), width, height)):
+        assert region is not None
+        assert region.detection == row
+        assert 0 <= region.x < region.columns.stop <= width
+        assert 0 <= region.y < region.rows.stop <= height
+
+
+def test_build_keeps_order_and_classes(options: Callable[..., Options], found: Callable[..., Detections]) -> None:
+    built = regions.build(found(("face", 1, 1, 9, 9), ("vehicle", 5, 5, 50, 50)), options(), WIDTH, HEIGHT)
+    assert [region and region.object_class for region in built] == ["face", "vehicle"]
