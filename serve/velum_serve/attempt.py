@@ -32,7 +32,7 @@ from velum_pipeline.errors import PipelineError, UnsupportedMedia
 from velum_pipeline.media import sniff
 from velum_pipeline.options import Limits, ObjectClass, Options
 from velum_pipeline.pipeline import Product, finish, prepare
-from velum_serve.errors import NotServed, ServeError, StageBroke
+from velum_serve.errors import NotServed, StageBroke
 from velum_serve.folder import AttemptFolder
 from velum_serve.options import pipeline_options
 from velum_serve.reasons import failure
@@ -145,7 +145,7 @@ def _stage(name: str) -> Iterator[None]:
     """Name the stage in which something unforeseen happened. Errors with a meaning of their own pass."""
     try:
         yield
-    except (PipelineError, VelumError, ServeError):
+    except (PipelineError, VelumError):
         raise
     except Exception as error:
         logger.exception("%s failed", name)

@@ -47,6 +47,8 @@ class BatchDetector:
 
     def detect(self, items: Sequence[Item]) -> list[Detections | Exception]:
         """Return for each picture with its options what was found, or the error that this picture alone gives."""
+        with self._lock:
+            self._sizes[len(items)] = self._sizes.get(len(items), 0) + 1
         answers: dict[int, Detections | Exception] = {}
         groups: dict[Wishes, list[int]] = {}
         for index, (_, options) in enumerate(items):
@@ -54,11 +56,13 @@ class BatchDetector:
         for indices in groups.values():
             pictures = [items[index][0] for index in indices]
             answers.update(zip(indices, self._group(pictures, items[indices[0]][1]), strict=True))
-        self._remember(len(items), any(isinstance(answer, Detections) for answer in answers.values()))
+        answered = any(isinstance(answer, Detections) for answer in answers.values())
+        with self._lock:
+            self._failures = 0 if answered else self._failures + 1
         return [answers[index] for index in range(len(items))]
 
     def sizes(self) -> dict[int, int]:
-        """Return how many batches of each size there were."""
+        """Return how many batches of each size were begun."""
         with self._lock:
             return dict(self._sizes)
 
@@ -78,11 +82,6 @@ class BatchDetector:
                 return [error]
             return [answer for picture in pictures for answer in self._group([picture], options)]
         return found
-
-    def _remember(self, size: int, answered: bool) -> None:
-        with self._lock:
-            self._sizes[size] = self._sizes.get(size, 0) + 1
-            self._failures = 0 if answered else self._failures + 1
 
 
 def _wishes(options: Options) -> Wishes:

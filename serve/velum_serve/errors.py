@@ -1,6 +1,6 @@
-"""Everything this package can raise on purpose, as one tree.
+"""Everything this package can raise on purpose, as one branch of the kernel's tree.
 
-ServeError
+ServeError (a VelumError, so that a command line shows its text instead of a traceback)
 ├── ArgumentInvalid(field)   the serving config gives a replica something it cannot start with
 ├── SourceFailed(reason)     a work order's source cannot be read; `reason` is the API's word for it
 ├── NotServed                a work order asks for a class that the model does not find
@@ -11,9 +11,10 @@ ServeError
 """
 
 from velum.api.reasons import Reason
+from velum.errors import VelumError
 
 
-class ServeError(Exception):
+class ServeError(VelumError):
     """Base of every error this package raises."""
 
 
