@@ -81,7 +81,8 @@ def encode(picture: Picture, *, quality: int = DEFAULT_QUALITY, compress_level: 
         _renew_thumbnail(picture)
     setting = compress_level if picture.media_type in (PNG, TIFF) else quality or DEFAULT_QUALITY
     coded: bytes = CODECS[picture.media_type].encode(picture, setting)
-    if sniff(coded) != picture.media_type or probe(coded) != Dimensions(picture.width, picture.height):
+    right = sniff(coded) == picture.media_type and probe(coded) == Dimensions(picture.width, picture.height)
+    if not right or truncation(picture.media_type, coded, coded[-TAIL_BYTES:], len(coded)):
         raise StageFailed(f"the {picture.media_type.name} encoder wrote something else than the picture")
     return coded
 

@@ -25,6 +25,7 @@ from velum_pipeline.media.orientation import upright
 from velum_pipeline.media.picture import Encoding, Layout, Metadata, Picture, Samples
 
 SOI, EOI, SOS, APP0, APP1, APP2, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
+END = b"\xff\xd9"
 DECODED_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 """Baseline, extended, progressive, and the last two with arithmetic coding.
 
@@ -48,6 +49,8 @@ class _Header:
     xmp: bytes | None = None
     density: bytes | None = None
     adobe: bool = False
+    pictures: bool = False
+    """Whether there is a multi-picture index: then more pictures follow the first."""
     icc: dict[int, bytes] = field(default_factory=dict)
     scan: int | None = None
     """Where the first scan's header starts."""
@@ -65,12 +68,14 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:
     Entropy-coded data never holds an end marker, so its absence at the end tells.
     """
     header = _header(head)
-    if size <= len(head):
-        if header.scan is None:
-            return "the JPEG ends before its first scan"
-        tail = head[header.scan :]
+    if size > len(head):
+        found = tail.rfind(END)  # from the end: it is nearly always there
+    elif header.scan is None:
+        return "the JPEG ends before its first scan"
+    else:
+        found = head.rfind(END, header.scan)
     motion = header.xmp is not None and (b"MotionPhoto" in header.xmp or b"MicroVideo" in header.xmp)
-    if tail.rfind(b"\xff\xd9") >= 0 or motion or b"MPF\0" in head:  # from the end: it is nearly always there
+    if found >= 0 or (size > len(head) and (motion or header.pictures)):  # then other data follow the end marker
         return None
     return "the JPEG ends without its end marker"
 
@@ -151,6 +156,8 @@ def _header(data: bytes) -> _Header:
             header.xmp = body[len(XMP_PREFIX) :]
         elif code == APP2 and body.startswith(ICC_PREFIX) and len(body) > 14:
             header.icc.setdefault(body[12], body[14:])
+        elif code == APP2 and body.startswith(b"MPF\0"):
+            header.pictures = True
         elif code == APP14 and body.startswith(b"Adobe"):
             header.adobe = True
     return header
