@@ -38,7 +38,6 @@ class Waiting:
         try:
             yield entry[1]
         finally:
-            entry[1].cancel()
             self._expected[name].remove(entry)
             if not self._expected[name]:
                 del self._expected[name]

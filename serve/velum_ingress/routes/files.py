@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from velum.api import AnonymizationTask, Phase
 from velum.api.meta import new_name
 from velum.api.v1 import task_document
-from velum.errors import NotFound
+from velum.errors import NotFound, Unavailable
 from velum.tasks.store import TaskEvent
 from velum_ingress import described, submitting
 from velum_ingress.errors import SubmissionFailed, UploadTooLarge
@@ -79,13 +79,20 @@ async def _end_of(task: AnonymizationTask, expected: Expected, request: Request,
         rooms.metrics.waiting.dec()
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-    # Without an event the store decides: the watch may be behind, or broken.
-    event = expected.result() if expected.done() else TaskEvent("present", await rooms.store.get(task.name))
+    event = expected.result() if expected.done() else await _present(task, rooms)
     if event.kind == "gone" or event.task.deleting or event.task.status.phase is Phase.DELETED:
         raise NotFound("task", task.name)
     if event.task.status.failed:
         raise SubmissionFailed(event.task)
     return event.task
+
+
+async def _present(task: AnonymizationTask, rooms: Services) -> TaskEvent:
+    """Return the task as the store has it: the watch may be behind, or broken. If neither answers, it is accepted."""
+    try:
+        return TaskEvent("present", await rooms.store.get(task.name))
+    except Unavailable:
+        return TaskEvent("present", task)
 
 
 async def _left(request: Request) -> None:

@@ -300,6 +300,17 @@ async def test_a_request_that_waited_long_enough_gets_its_task(tmp_path: Path) -
         assert answer.json()["status"] == "queued"
 
 
+async def test_a_store_that_goes_away_meanwhile_does_not_hide_the_task(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, working=False, limit={"sync_seconds": 0.2}) as shop:
+        request = asyncio.create_task(shop.post())
+        while not (await shop.store.list()).tasks:
+            pass
+        await shop.store.aclose()
+        answer = await request
+        assert answer.status_code == 202
+        assert answer.json()["id"]
+
+
 async def test_a_task_deleted_while_it_is_waited_for_is_not_found(shop: Shop) -> None:
     shop.worker.may_finish.clear()
     request = asyncio.create_task(shop.post())
