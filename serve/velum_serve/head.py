@@ -50,7 +50,6 @@ PREFIX = "velum-ray-"
 LOG = "ray.log"
 LOCK = "ray.lock"
 TOKEN = "token"  # noqa: S105 -- the name of the file
-REPORT_SECONDS = "1"
 
 
 class LocalRay:
@@ -102,11 +101,6 @@ class LocalRay:
             # Ray's name for "this node stays alone": workers, too, then take 127.0.0.1 as their address.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "DASHBOARD_METRIC_PORT": "0",  # a fixed one by default, on which two Rays would meet
-            # How often load is reported, by default every ten seconds. From zero replicas to an answer took 5.4 s with
-            # this and a look_back_period_s of 3, 6.7 s with Ray's interval, 15.6 s with Ray's look-back of 30 s: load
-            # is sampled every fifth of the look-back, and a request that waits for a first replica is seen only then.
-            "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": REPORT_SECONDS,
-            "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": REPORT_SECONDS,
             # Workers are started when they are needed, not one per core in advance: two cores have other work now.
             "RAY_enable_worker_prestart": "0",
             "RAY_prestart_worker_first_driver": "0",

@@ -87,7 +87,8 @@ class Cluster:
                         "target_ongoing_requests": 2,
                         "upscale_delay_s": 0.5,
                         "downscale_delay_s": idle_seconds,
-                        "look_back_period_s": 1,
+                        "metrics_interval_s": 0.5,
+                        "look_back_period_s": 2,
                     },
                 }
             ],
