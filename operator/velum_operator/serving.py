@@ -21,8 +21,9 @@ DEPLOYMENT = "Anonymizer"
 UPSCALE_SECONDS = 1.0
 """How long load must last before a replica is added. A cold replica takes many times longer to start anyway."""
 
-LOOK_BACK_SECONDS = 5.0
-"""Window over which load is averaged; Ray's default of 30 s would hold back a burst of pictures for half a minute."""
+LOOK_BACK_SECONDS = 12.0
+"""Window over which load is averaged. Ray's default of 30 s would hold back a burst of pictures for half a minute; it
+must be longer than the 10 s at which replicas report, and that interval can only be changed by Ray's environment."""
 
 
 def build_serving_config(models: Iterable[AnonymizationModel], settings: Settings) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _autoscaling(scale: Scale) -> dict[str, Any]:
         "target_ongoing_requests": scale.target_ongoing,
         "upscale_delay_s": UPSCALE_SECONDS,
         "downscale_delay_s": scale.idle_seconds,
-        "look_back_period_s": min(LOOK_BACK_SECONDS, scale.idle_seconds),
+        "look_back_period_s": LOOK_BACK_SECONDS,
     }
 
 

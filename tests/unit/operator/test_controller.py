@@ -29,6 +29,17 @@ def done(task) -> bool:
     return task.status.finished
 
 
+def unmount(folder: Path) -> None:
+    """Make every call to a store fail, as on a disk that was unmounted."""
+    folder.rename(folder.with_name("away"))
+    folder.write_text("no folder")
+
+
+def mount(folder: Path) -> None:
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+
+
 class TestHappyPath:
     async def test_a_task_costs_two_status_writes_and_no_read(self, store: Counting, given: Settings) -> None:
         async with bench(store, given) as b:
@@ -406,15 +417,12 @@ class TestCommands:
             await b.until("a", done)
             await b.settled()
             folder = Path(b.storage.outputs.url.removeprefix("file://"))
-            hidden = folder.with_name("away")
-            folder.rename(hidden)
-            folder.write_text("no folder")  # every call fails now, as on a disk that was unmounted
+            unmount(folder)
             await store.delete("a")
             await until(lambda: b.events[-1].task.deleting)
             await b.settled()
             assert (await store.get("a")).deleting
-            folder.unlink()
-            hidden.rename(folder)
+            mount(folder)
             await b.advance(60)
             await b.gone("a")
             assert await b.storage.outputs.below(task.folder) == []
@@ -552,7 +560,7 @@ class TestWebhooks:
         receiver = Dies()
         async with bench(store, given, clock=clock, receiver=receiver) as b:
             await store.create("a", spec(webhook=WEBHOOK), labels={})
-            await until(lambda: b.running.done())
+            await until(b.running.done)
         again = Receiver()
         async with bench(store, given, clock=clock, receiver=again) as b:
             await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)

@@ -1,0 +1,131 @@
+"""The serving document: as data, and as the installed Ray understands it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given as each_of
+from hypothesis import strategies as st
+
+from support.operatorkit import settings
+from support.samples import model_spec
+from velum.api.meta import ObjectMeta
+from velum.api.model import AnonymizationModel, ModelSpec, Scale
+from velum.settings import Settings
+from velum_operator.serving import build_serving_config, capacity, config_hash
+
+
+def model(name: str = "default", **fields: Any) -> AnonymizationModel:
+    return AnonymizationModel(metadata=ObjectMeta(name=name), spec=model_spec(**fields))
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Settings:
+    serving = {"url": "http://10.1.2.3:8123", "packs": (Path("/packs"),), "cache": Path("/cache")}
+    return settings(tmp_path, serving=serving)
+
+
+def test_one_application_per_model(given: Settings, tmp_path: Path) -> None:
+    config = build_serving_config([model()], given)
+    assert config["http_options"] == {"host": "10.1.2.3", "port": 8123}
+    (application,) = config["applications"]
+    assert application["name"] == "default"
+    assert application["route_prefix"] == "/default"
+    assert application["import_path"] == "velum_serve.app:build"
+    assert application["args"] == {
+        "model": "default",
+        "packs": ["centerface"],
+        "classes": ["face"],
+        "pack_folders": ["/packs"],
+        "cache": "/cache",
+        "input_url": f"file://{tmp_path}/in",
+        "output_url": f"file://{tmp_path}/out",
+        "max_pixels": 300_000_000,
+        "upload_bytes": 2 << 30,
+        "source_allow_private": False,
+        "source_timeout_seconds": 300.0,
+        "batch_size": 4,
+        "batch_wait_seconds": 0.002,
+        "threads": 1,
+    }
+    (deployment,) = application["deployments"]
+    assert deployment["name"] == "Anonymizer"
+    assert deployment["ray_actor_options"] == {"num_cpus": 1.0, "num_gpus": 0.0}
+    assert deployment["max_ongoing_requests"] == 8
+
+
+@pytest.mark.parametrize(("percent", "gpus"), [(0, 0), (1, 0.01), (50, 0.5), (100, 1), (200, 2)])
+def test_the_share_of_a_gpu(given: Settings, percent: int, gpus: float) -> None:
+    config = build_serving_config([model(gpuPercent=percent)], given)
+    assert config["applications"][0]["deployments"][0]["ray_actor_options"]["num_gpus"] == gpus
+
+
+@pytest.mark.parametrize(("least", "most", "initial"), [(0, 1, 1), (0, 8, 1), (1, 1, 1), (3, 8, 3)])
+def test_the_first_task_does_not_wait_for_the_autoscaler(given: Settings, least: int, most: int, initial: int) -> None:
+    scale = {"minReplicas": least, "maxReplicas": most, "idleSeconds": 60}
+    config = build_serving_config([model(scale=scale)], given)
+    autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+    assert autoscaling["min_replicas"] == least
+    assert autoscaling["max_replicas"] == most
+    assert autoscaling["initial_replicas"] == initial
+    assert autoscaling["downscale_delay_s"] == 60
+
+
+def test_threads_follow_the_cpu_unless_set(given: Settings) -> None:
+    def threads(**fields: Any) -> int:
+        found: int = build_serving_config([model(**fields)], given)["applications"][0]["args"]["threads"]
+        return found
+
+    assert threads(cpuMillis=500) == 1
+    assert threads(cpuMillis=4000) == 4
+    assert threads(cpuMillis=4000, threads=2) == 2
+
+
+def test_capacity_is_that_of_full_scale() -> None:
+    assert capacity(model(scale={"maxReplicas": 3, "maxOngoing": 8})) == 24
+
+
+def test_order_does_not_matter_and_changes_do(given: Settings) -> None:
+    a, b = model("a"), model("b")
+    one, other = build_serving_config([a, b], given), build_serving_config([b, a], given)
+    assert one == other
+    assert config_hash(one) == config_hash(other)
+    assert config_hash(build_serving_config([a], given)) != config_hash(one)
+    changed = build_serving_config([a, model("b", threads=2)], given)
+    assert config_hash(changed) != config_hash(one)
+
+
+def test_no_secret_gets_into_the_document(tmp_path: Path) -> None:
+    given = settings(tmp_path, serving={"token": "ray-token"}, webhook={"secret": "whsec_c2VjcmV0"})
+    text = repr(build_serving_config([model()], given))
+    assert "ray-token" not in text
+    assert "whsec_" not in text
+
+
+SCALES = st.builds(
+    lambda least, more, target, most, idle: Scale(
+        min_replicas=least,
+        max_replicas=max(1, least + more),
+        target_ongoing=target,
+        max_ongoing=most,
+        idle_seconds=idle,
+    ),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(1, 86_400),
+)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own, at import
+@each_of(scale=SCALES, gpu=st.sampled_from([0, 25, 50, 100, 200]), cpu=st.integers(0, 256_000))
+def test_ray_takes_every_document_that_a_valid_model_makes(scale: Scale, gpu: int, cpu: int) -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    spec = ModelSpec(packs=("street",), classes=("face", "person"), gpu_percent=gpu, cpu_millis=cpu, scale=scale)
+    models = [AnonymizationModel(metadata=ObjectMeta(name=name), spec=spec) for name in ("default", "street.v2")]
+    config = build_serving_config(models, settings(Path("/data")))
+    parsed = ServeDeploySchema.model_validate(config)
+    assert [application.name for application in parsed.applications] == ["default", "street.v2"]
+    assert ServeDeploySchema.model_validate(build_serving_config([], settings(Path("/data")))).applications == []
