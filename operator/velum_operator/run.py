@@ -36,12 +36,13 @@ ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from o
 
 
 @dataclass
-class _Term:
-    """What /healthz looks at."""
+class Term:
+    """What /healthz looks at: the operator of this term, None while another process leads."""
 
     operator: Operator | None = None
 
     def trouble(self) -> str:
+        """Return why this process is not alive, "" when it is."""
         if self.operator is None or self.operator.echo.alive:
             return ""  # who waits for the lease is well
         return f"the watch is {self.operator.echo.behind().total_seconds():.0f} s behind (limit {LIMIT.seconds} s)"
@@ -76,7 +77,7 @@ async def run_operator(
     registry, counters = metrics or new_metrics()
     storage = Storage.open(settings.storage.input, settings.storage.output)
     client = await load_client(kubeconfig)
-    term = _Term()
+    term = Term()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(KubernetesStore(client, settings.controller.namespace, clock))
         await store.check()

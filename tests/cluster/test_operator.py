@@ -329,6 +329,58 @@ class TestLeadership:
             assert (await store.get("street")).metadata.resource_version == task.metadata.resource_version
             assert await _led_by(controlplane, namespace, "usurper")
 
+    async def test_a_holder_that_died_is_succeeded_when_its_lease_runs_out(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
+    ) -> None:
+        dead = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "velum-operator"},
+            "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 4},
+        }
+        await asyncio.to_thread(controlplane.apply, dead, namespace=namespace)
+        await store.put_model("default", model_spec())
+        await store.create("street", spec(), labels={})
+        async with operator(given, controlplane, "one"):
+            await reached(store, "street", done)
+            lease = await asyncio.to_thread(controlplane.get, "lease", "velum-operator", "-n", namespace)
+            assert lease["spec"]["holderIdentity"] == "one"
+            assert lease["spec"]["leaseTransitions"] == 5
+
+
+class TestApiServerGone:
+    async def test_running_work_is_kept_and_published_when_it_is_back(
+        self, private_plane: Any, tmp_path: Path, ray: PlayedRay
+    ) -> None:
+        plane = await asyncio.to_thread(private_plane)
+        crds = [f"--filename={file}" for file in sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))]
+        await asyncio.to_thread(plane.kubectl, "apply", "--server-side", *crds)
+        await asyncio.to_thread(plane.kubectl, "wait", "--for=condition=Established", *crds)
+        given = settings(tmp_path, controller={"metrics_port": 0}, serving={"dashboard": ray.url, "url": ray.url})
+        release = asyncio.Event()
+
+        async def slow(order: WorkOrder) -> Any:
+            await release.wait()
+            return await ray._succeed(order)
+
+        ray.answers.append(slow)
+        async with KubernetesStore(await load_client(plane.kubeconfig), "default") as store, operator(given, plane):
+            await store.put_model("default", model_spec())
+            await store.create("street", spec(backoffLimit=0), labels={})
+            await until(lambda: ray.orders)
+            os.kill(plane.pids()["kube-apiserver"], signal.SIGKILL)
+            await until_async(lambda: _away(store))
+            release.set()  # the picture is done while nobody can be told
+            await until_async(lambda: _exists(storage_of(given).outputs, ray.orders[0].manifest_key))
+            back = await asyncio.to_thread(plane.up)
+            assert back.returncode == 0, back.stderr
+            task = await reached_again(store, "street")
+            assert task.status.complete
+            assert task.status.result.attempt == 1
+            await store.create("after", spec(), labels={})  # and the watch is alive again
+            assert (await reached_again(store, "after")).status.complete
+            assert len(ray.orders) == 2
+
 
 class TestHealth:
     async def test_the_pages(
@@ -360,6 +412,30 @@ class TestHealth:
     async def test_without_an_api_server_it_says_so(self, given: Settings, tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="kubeconfig"):
             await run_operator(given, tmp_path / "missing.kubeconfig", asyncio.Event())
+
+
+async def _away(store: KubernetesStore) -> bool:
+    try:
+        await store.check()
+    except Unavailable:
+        return True
+    return False
+
+
+async def reached_again(store: KubernetesStore, name: str) -> Any:
+    """Wait for the end of a task through a time in which the API server may still refuse."""
+
+    async def look() -> Any:
+        try:
+            task = await store.get(name)
+        except Unavailable:
+            return None
+        return task if task.status.finished else None
+
+    async with asyncio.timeout(60):
+        while (task := await look()) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return task
 
 
 async def never(_: WorkOrder) -> Any:

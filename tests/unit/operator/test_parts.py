@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given as each_of
 from hypothesis import strategies as st
@@ -18,15 +19,17 @@ from velum.api.reasons import Reason
 from velum.api.status import Phase, ResultFile, TaskResult, TaskStatus, WebhookState, WebhookStatus
 from velum.tasks.decision import Note
 from velum.tasks.order import NotStarted
-from velum_operator.assembly import new_metrics
+from velum_operator.assembly import Operator, new_metrics
 from velum_operator.desk import Desk, newer
 from velum_operator.export import targets
+from velum_operator.health import serving_health
 from velum_operator.liveness import LIMIT, Echo
 from velum_operator.local import run_local
 from velum_operator.notes import KEPT, Notes
 from velum_operator.rayapi import Application
 from velum_operator.readiness import MESSAGE_LENGTH, readiness, state_of
 from velum_operator.reconcile import worth_writing
+from velum_operator.run import Term
 
 
 class TestVersions:
@@ -209,6 +212,37 @@ class TestReadiness:
         message = readiness(self.model(), state, NOW).message
         assert len(message) == MESSAGE_LENGTH
         assert message.endswith("KeyError: the cause")
+
+
+class TestHealthPages:
+    async def test_trouble_is_503_with_the_reason(self, unused_tcp_port: int) -> None:
+        registry, metrics = new_metrics()
+        metrics.attempts.labels("failed").inc()
+        trouble = ""
+        url = f"http://127.0.0.1:{unused_tcp_port}"
+        async with (
+            serving_health("127.0.0.1", unused_tcp_port, registry, lambda: trouble),
+            aiohttp.ClientSession(url) as http,
+        ):
+            async with http.get("/healthz") as answer:
+                assert answer.status == 200
+            trouble = "the watch is 91 s behind"
+            async with http.get("/healthz") as answer:
+                assert (answer.status, await answer.text()) == (503, "the watch is 91 s behind\n")
+            async with http.get("/metrics") as answer:
+                assert 'velum_attempts_total{result="failed"} 1.0' in await answer.text()
+
+    def test_an_operator_is_alive_while_its_watch_is(self) -> None:
+        clock = ManualClock()
+        term, echo = Term(), Echo(clock)
+        assert term.trouble() == ""  # it waits for the lease
+        term.operator = Operator(None, None, None, echo)  # type: ignore[arg-type]
+        echo.expect("lease/velum-operator", "7")
+        assert term.trouble() == ""
+        clock.forward(seconds=91)
+        assert "91 s behind" in term.trouble()
+        echo.heard("lease/velum-operator", "7")
+        assert term.trouble() == ""
 
 
 class TestLocal:
