@@ -25,7 +25,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python hack/generate --check
+	@hack/generate --check
 
 .PHONY: format
 format: setup-dev ## Format and fix what can be fixed
@@ -34,12 +34,12 @@ format: setup-dev ## Format and fix what can be fixed
 
 .PHONY: generate
 generate: setup-dev ## Write the generated files: CRDs, OpenAPI
-	@$(BIN)/python hack/generate
+	@hack/generate
 
 .PHONY: bench
 bench: setup-dev ## Measure: pictures and tasks
-	@$(BIN)/python hack/bench images
-	@$(BIN)/python hack/bench tasks
+	@hack/bench images
+	@hack/bench tasks
 
 .PHONY: setup-dev
 setup-dev:

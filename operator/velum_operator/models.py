@@ -215,6 +215,6 @@ def _waiting(application: Application | None) -> bool:
 def _lacks(model: AnonymizationModel, lacking: list[str]) -> str:
     return (
         f"model {model.name!r} does not find {', '.join(lacking)}, only {', '.join(model.spec.classes)}; "
-        "`velum models fetch street` gets a pack that does, then start with `velum up --packs DIR` "
-        "or add the pack and its classes to the model's spec"
+        "`velum models fetch street` gets a pack that does; then start `velum up` again, "
+        "or in a cluster add pack and classes to the AnonymizationModel"
     )

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from velum.clock import SystemClock
@@ -40,7 +41,9 @@ from velum_operator.local import run_local
 from velum_pipeline.packs.registry import PackRegistry
 from velum_serve.head import LocalRay
 
+RAY_CHECK_SECONDS = 1.0
 HTTP = "the HTTP server"
+RAY = "the local Ray"
 BUILT_IN_PACK = "centerface"
 SAMPLE_KEY = "samples/street.jpg"
 """Where the sample picture lies in the input store; crds/samples name it."""
@@ -90,11 +93,13 @@ class Up:
             await self._check_model(store, settings)
             if not self._settings.storage.input:
                 await storage.inputs.put(SAMPLE_KEY, sample_picture())
-            server = listen.server(create_app(store, storage, settings, SystemClock()), settings.api)
+            app = create_app(store, storage, settings, SystemClock())
+            server = listen.server(app, settings.api)
             listener.listen(listen.BACKLOG)  # from here on a request waits instead of being refused
             parts = {
                 HTTP: server.serve(sockets=[listener]),
-                "the controller": self._controller(store, storage, settings),
+                "the controller": self._controller(store, storage, settings, app.state.services.metrics.registry),
+                RAY: _watched(ray),
             }
             await self._serve(parts, server, url, started, registry, packs)
 
@@ -123,7 +128,9 @@ class Up:
             }
         )
         api = old.api.model_copy(update={"endpoint": old.api.endpoint.rstrip("/") or url})
-        return old.model_copy(update={"storage": storage, "serving": serving, "api": api})
+        # One process, one port: the ingress shows the controller's metrics as well.
+        controller = old.controller.model_copy(update={"metrics_port": 0})
+        return old.model_copy(update={"storage": storage, "serving": serving, "api": api, "controller": controller})
 
     @asynccontextmanager
     async def _store(self, settings: Settings) -> AsyncIterator[Store]:
@@ -141,14 +148,17 @@ class Up:
         if settings.api.model not in names:
             raise InvalidInput("--model", f"no model {settings.api.model!r}; there are {', '.join(sorted(names))}")
 
-    async def _controller(self, store: Store, storage: Storage, settings: Settings) -> None:
-        _, metrics = new_metrics()
+    async def _controller(
+        self, store: Store, storage: Storage, settings: Settings, registry: CollectorRegistry
+    ) -> None:
+        """Run the controller; its metrics are shown by the ingress beside its own."""
+        metrics = new_metrics(registry)
         if self._kubeconfig is not None:
             from velum_cli import cluster  # noqa: PLC0415
 
-            await cluster.operate(settings, self._kubeconfig, self._operator_stop)
+            await cluster.operate(settings, self._kubeconfig, self._operator_stop, metrics=metrics)
         else:
-            await run_local(store, storage, settings, metrics, stop=self._operator_stop)
+            await run_local(store, storage, settings, metrics[1], stop=self._operator_stop)
 
     async def _serve(
         self,
@@ -175,6 +185,9 @@ class Up:
             server.should_exit = True
             await asyncio.gather(*(task for task, name in running.items() if name == HTTP), return_exceptions=True)
             self._operator_stop.set()
+            for task, name in running.items():
+                if name == RAY:
+                    task.cancel()
             await asyncio.gather(checking, *running, return_exceptions=True)
 
     async def _checked(self, url: str, registry: PackRegistry, packs: tuple[str, ...]) -> int | None:
@@ -200,6 +213,13 @@ class Up:
             return stopping not in done
         finally:
             stopping.cancel()
+
+
+async def _watched(ray: LocalRay) -> None:
+    """Return never; raise HeadFailed, with the tail of Ray's log, when Ray has died."""
+    while True:
+        ray.check()
+        await asyncio.sleep(RAY_CHECK_SECONDS)
 
 
 def _say_ready(settings: Settings, url: str, packs: tuple[str, ...], hidden: int | None, seconds: float) -> None:

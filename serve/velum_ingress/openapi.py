@@ -1,10 +1,5 @@
-"""The OpenAPI document: served at /openapi.json, checked in as docs/openapi.json and compared in CI.
+"""The OpenAPI document: served at /openapi.json, checked in as docs/openapi.json (hack/generate) and compared in CI."""
 
-python -m velum_ingress.openapi > docs/openapi.json
-"""
-
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -55,8 +50,3 @@ def document() -> dict[str, Any]:
     for router in ROUTERS:
         app.include_router(router)
     return app.openapi()
-
-
-if __name__ == "__main__":
-    json.dump(document(), sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")

@@ -43,8 +43,6 @@ async def check(services: Services, submission: Submission) -> None:
             await check_url(submission.webhook, allow_private=services.settings.webhook.allow_private)
         except ForbiddenTarget as error:
             raise InvalidInput("webhook", error.why) from error
-        except UnicodeError as error:  # a label that no domain name can have
-            raise InvalidInput("webhook", "the host is no valid name") from error
     await services.backlog.admit()
 
 
@@ -60,11 +58,10 @@ async def _check_model(services: Services, submission: Submission) -> None:
     served = model.spec.classes
     for wanted in submission.classes.names():
         if wanted not in served:
-            packs = ",".join(dict.fromkeys((*model.spec.packs, PACK_OF[wanted])))
             raise InvalidInput(
                 wanted,
-                f"model {name!r} serves {', '.join(served)} only. To get it: `velum models fetch {PACK_OF[wanted]}`, "
-                f"then `velum up --packs {packs}`; in a cluster, add pack and class to the AnonymizationModel",
+                f"model {name!r} serves {', '.join(served)} only. `velum models fetch {PACK_OF[wanted]}` gets a pack "
+                "that finds it; then start `velum up` again, or in a cluster add pack and class to the AnonymizationModel",
             )
 
 

@@ -2,9 +2,9 @@
 
 It leads a session of its own, starts Ray in it, and waits for the end of its standard input. That is the lifeline: the
 other end of the pipe is held by nobody but the process that started it (`velum_serve.head`), so it ends when that one
-asks, crashes or is killed with -9. Then Ray is ended gracefully, the rest of the session is killed, and the temporary
-folder removed. Should this very process be killed, the kernel takes Ray's main processes with it (Ray asks for that by
-PR_SET_PDEATHSIG), and `LocalRay.stop` ends the rest of the session.
+asks, crashes or is killed with -9. It also ends when a process of Ray's own dies. Then Ray is ended gracefully, the
+rest of the session is killed, and the temporary folder removed. Should this very process be killed, the kernel takes
+Ray's main processes with it (Ray asks for that by PR_SET_PDEATHSIG), and `LocalRay.stop` ends the rest of the session.
 
 Ray's own Node is used, not `ray.init` or `ray start`. Those two always resolve 127.0.0.1 to an outward address and bind
 there, start a log monitor and an autoscaler's monitor that nobody here reads, and take fixed ports (10001, 52365) on
@@ -17,6 +17,7 @@ The end-to-end test holds both: no other port is open outwards, and that one ref
 
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -26,6 +27,9 @@ from typing import Any
 from velum_serve.processes import adopt_orphans, kill_session
 
 KILL_SECONDS = 5.0
+
+CHECK_SECONDS = 1.0
+"""How often Ray's processes are looked at. One that has died is not started again by Ray: the head ends with it."""
 
 
 def main() -> None:
@@ -37,14 +41,22 @@ def main() -> None:
     node = None
     try:
         node = _start(config)
-        while sys.stdin.buffer.read(1):
-            pass
+        while not _lifeline_ended():
+            if not node.remaining_processes_alive():
+                print("a process of Ray has died:", *(kind for kind, _ in node.dead_processes()))  # noqa: T201 - the log
+                sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if node is not None:
             node.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
         kill_session(os.getsid(0), KILL_SECONDS, bury=True)
         shutil.rmtree(config["temp"], ignore_errors=True)
+
+
+def _lifeline_ended() -> bool:
+    """Wait a moment for the end of standard input; tell whether it came."""
+    readable, _, _ = select.select([sys.stdin.buffer], [], [], CHECK_SECONDS)
+    return bool(readable) and not sys.stdin.buffer.read1(1)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

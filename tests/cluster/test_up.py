@@ -35,7 +35,7 @@ def space(controlplane) -> Iterator[str]:
 def velum(controlplane, space: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VelumUp]:
     folder = tmp_path_factory.mktemp("up")
     flags = ["--kubeconfig", str(controlplane.kubeconfig), "--namespace", space]
-    with VelumUp(folder, flags, {"VELUM_CONTROLLER_METRICS_PORT": "0"}) as running:
+    with VelumUp(folder, flags) as running:
         yield running
         controlplane.kubectl("delete", "anontask", "--all", "-n", space, "--timeout=60s")
         left = [path for path in (folder / "data").glob("*put/tasks/**/*") if path.is_file()]

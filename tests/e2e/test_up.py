@@ -63,6 +63,9 @@ def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_pa
             assert np.abs(before - after)[top:bottom, left:right].mean() > 8
         road = np.s_[400:, :]
         assert np.abs(before - after)[road].mean() < 3, "nothing was found on the road, so nothing changed there"
+        metrics = httpx.get(f"{velum.url}/metrics").text
+        assert 'velum_attempts_total{result="succeeded"}' in metrics, "the controller's metrics are shown as well"
+        assert "velum_http_requests_total" in metrics
         processes = velum.tree()
         assert len(processes) > 3, "the process tree holds Ray"
         assert velum.stop(signal.SIGINT) == 0
@@ -104,6 +107,17 @@ def test_a_kill_loses_no_accepted_task(tmp_path: Path) -> None:
             return set(states) == {"done"}
 
         until(ended, 90, "all twelve were anonymized")
+
+
+def test_when_ray_dies_it_says_so_and_ends(tmp_path: Path) -> None:
+    """Better a service that ends, and is started again by who runs it, than one that takes work it cannot do."""
+    with VelumUp(tmp_path, ["--no-self-check"]) as velum:
+        head = next(each for each in velum.tree() if "gcs_server" in each.name())
+        processes = velum.tree()
+        head.kill()
+        assert velum.process.wait(60) == 1
+        assert "Ray" in velum.log
+    until(lambda: gone(processes), 20, "nothing is left")
 
 
 def test_four_classes_with_packs_from_a_folder(tmp_path: Path) -> None:

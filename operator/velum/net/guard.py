@@ -53,6 +53,8 @@ async def check_url(url: str, *, allow_private: bool) -> None:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return
+    except UnicodeError as error:
+        raise ForbiddenTarget(url, f"{host} is no host name: {error}") from error
     for *_, address in found:
         if not is_public(str(address[0])):
             raise ForbiddenTarget(url, f"{host} has the address {address[0]}, which is not public")

@@ -19,7 +19,7 @@ CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
 def test_the_checked_in_document_is_the_present_one() -> None:
-    assert json.loads(CHECKED_IN.read_text()) == document(), "run: python -m velum_ingress.openapi > docs/openapi.json"
+    assert json.loads(CHECKED_IN.read_text()) == document(), "run: hack/generate"
 
 
 async def test_a_server_serves_the_same(shop: Shop) -> None:

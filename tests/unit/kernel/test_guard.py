@@ -44,6 +44,7 @@ def test_public_addresses_are(address: str) -> None:
         ("http://user:secret@example.com/", "credentials"),
         ("http://example.com:99999/", "not a valid URL"),
         ("http://example.com:0/", "port 0"),
+        (f"http://{'a' * 64}.example/", "no host name"),
     ],
 )
 async def test_refused_early_with_the_reason(url: str, why: str) -> None:
