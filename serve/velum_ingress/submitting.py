@@ -61,7 +61,8 @@ async def _check_model(services: Services, submission: Submission) -> None:
             raise InvalidInput(
                 wanted,
                 f"model {name!r} serves {', '.join(served)} only. `velum models fetch {PACK_OF[wanted]}` gets a pack "
-                "that finds it; then start `velum up` again, or in a cluster add pack and class to the AnonymizationModel",
+                "that finds it; then start `velum up` again, or in a cluster add pack and class to the "
+                "AnonymizationModel",
             )
 
 
