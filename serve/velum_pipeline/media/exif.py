@@ -4,7 +4,7 @@ What is kept must be shown harmless; what cannot be looked into is dropped:
 
 * IFD1, the thumbnail, goes; the codec makes a new one from the anonymized picture where there was one.
 * MakerNote goes: an undocumented blob in which many makers put previews, and some the names of recognised faces.
-* Sub-directories, Photoshop resources, IPTC and layer data go, and any opaque value longer than MAX_OPAQUE.
+* Sub-directories, Photoshop resources, IPTC and layer data go, and any value long enough to hold a picture.
 * An XMP packet goes when it carries base64 pictures (thumbnails, Google depth and source images) or named face regions.
 * Orientation becomes 1 and the size tags become true, because the pixels are upright (see orientation.py).
 """
@@ -14,7 +14,20 @@ from __future__ import annotations
 import re
 
 from velum_pipeline.media import ifd as ifds
-from velum_pipeline.media.ifd import BYTE, EXIF_POINTER, LONG, UNDEFINED, Ifd, IfdError, Tree
+from velum_pipeline.media.ifd import (
+    ASCII,
+    DOUBLE,
+    EXIF_POINTER,
+    FLOAT,
+    IFD,
+    LONG,
+    RATIONAL,
+    SIGNED_RATIONAL,
+    Entry,
+    Ifd,
+    IfdError,
+    Tree,
+)
 from velum_pipeline.media.picture import Layout
 
 ORIENTATION = 0x0112
@@ -24,6 +37,8 @@ MAX_OPAQUE = 1024
 The smallest useful JPEG of a face is larger, the longest documented opaque EXIF value (a CFA pattern, a comment) is
 smaller.
 """
+MAX_READABLE = 8192
+"""Bytes of a text or of measured numbers: descriptions and map projections fit."""
 MAX_ICC = 4 * 2**20
 """CMYK press profiles reach 3 MiB; beyond that something else is being carried."""
 MAX_SEGMENT = 65_500
@@ -45,7 +60,8 @@ STRUCTURAL = frozenset({
     0x0213, 0x0214,
 })  # fmt: skip
 """Tags that say how samples are stored. They belong to whoever writes the samples."""
-XMP_CARRIES_PIXELS = re.compile(rb"xmpGImg|xmp:Thumbnails|GImage|GDepth|GContainer|HasExtendedXMP|[A-Za-z0-9+/]{400}")
+BASE64 = re.compile(rb"[A-Za-z0-9+/]{400}")
+XMP_CARRIES_PIXELS = re.compile(rb"xmpGImg|xmp:Thumbnails|GImage|GDepth|GContainer|HasExtendedXMP|" + BASE64.pattern)
 XMP_NAMES_FACES = re.compile(rb"mwg-rs|MPReg|MP:RegionInfo|PersonInImage")
 
 
@@ -87,11 +103,17 @@ def cleaned(exif: bytes | None, width: int, height: int) -> bytes | None:
 def clean(tree: Tree, ifd: Ifd) -> None:
     """Take out of a directory and its children, in place, every value that cannot be shown harmless."""
     for tag, entry in list(ifd.entries.items()):
-        opaque = entry.kind in (BYTE, UNDEFINED) and len(entry.raw) > MAX_OPAQUE
-        if tag in DROPPED or opaque or b"\xff\xd8\xff" in entry.raw:
+        if tag in DROPPED or _could_hold_pixels(entry):
             del ifd.entries[tag]
     for child in ifd.children.values():
         clean(tree, child)
+
+
+def _could_hold_pixels(entry: Entry) -> bool:
+    readable = entry.kind in (ASCII, RATIONAL, SIGNED_RATIONAL, FLOAT, DOUBLE)
+    if len(entry.raw) > (MAX_READABLE if readable else MAX_OPAQUE) or entry.kind == IFD:
+        return True
+    return b"\xff\xd8\xff" in entry.raw or (entry.kind == ASCII and BASE64.search(entry.raw) is not None)
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:

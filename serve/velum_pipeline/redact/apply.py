@@ -7,7 +7,6 @@ as they were. Full frames are never copied or blended: the cost follows the regi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -73,19 +72,13 @@ def _averages(crop: Samples, region: Region, across: int, down: int) -> NDArray[
 
 
 def _means(samples: NDArray[Any], across: int, down: int) -> NDArray[np.float32]:
-    """Mean per cell, float32 (down, across[, C]). Cells end between pixels, where nearest-neighbour enlargement will
-    end them too.
+    """Mean per cell, float32 (down, across[, C]).
 
-    Four times as fast as cv2.resize with INTER_AREA, whose cells end inside pixels.
+    Cells are whole pixels, for which cv2 is four times as fast as for fractions; the few columns and rows that are left
+    over at the far edges are shown as the last cells, without counting in them.
     """
-    rows, columns = samples.shape[:2]
-    edges = [-(-index * rows // down) for index in range(down + 1)]
-    bands = [cv2.reduce(samples[top:bottom], 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[0] for top, bottom in pairwise(edges)]
-    starts = -(-np.arange(across) * columns // across)
-    widths = np.diff(starts, append=columns).astype(np.float32)
-    sums = np.add.reduceat(np.stack(bands), starts, axis=1)
-    sums = sums.reshape((down, across, *samples.shape[2:]))
-    return np.asarray(sums / (widths if samples.ndim == 2 else widths[:, None]), np.float32)
+    high, wide = samples.shape[0] // down, samples.shape[1] // across
+    return _resize(samples[: high * down, : wide * across], across, down, cv2.INTER_AREA).astype(np.float32)
 
 
 def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8], *, keep_alpha: bool) -> None:

@@ -69,5 +69,11 @@ def disturb(cells: NDArray[np.float32], white: float, random: np.random.Generato
     Float32, same shape.
     """
     step = np.float32(white / (LEVELS - 1))
-    noisy = cells / step + random.normal(0.0, NOISE, cells.shape).astype(np.float32)
-    return np.asarray(np.clip(np.rint(noisy), 0, LEVELS - 1) * step, np.float32)
+    noisy = random.standard_normal(cells.shape, np.float32)
+    noisy *= np.float32(NOISE)
+    noisy += cells / step
+    np.rint(noisy, out=noisy)
+    np.maximum(noisy, 0, out=noisy)
+    np.minimum(noisy, LEVELS - 1, out=noisy)
+    noisy *= step
+    return noisy

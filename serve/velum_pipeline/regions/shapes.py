@@ -73,5 +73,9 @@ def _strength(grown: NDArray[np.float32], options: ClassOptions) -> NDArray[np.u
     start, stop = options.gradient_start, options.gradient_stop
     if start - stop < 1e-6:
         return np.where(grown <= stop, 255, 0).astype(np.uint8)
-    falling = (start - grown) * np.float32(255 / (start - stop)) + np.float32(0.5)
-    return np.asarray(np.clip(falling, 0, 255), np.uint8)
+    slope = 255 / (start - stop)
+    falling = grown * np.float32(-slope)
+    falling += np.float32(start * slope + 0.5)
+    np.maximum(falling, 0, out=falling)
+    np.minimum(falling, 255, out=falling)
+    return falling.astype(np.uint8)

@@ -169,6 +169,28 @@ def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., by
 
 
 @pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        (Entry(2, 1000, b"A description, of words. " * 40), True),
+        (Entry(2, 600, b"QUJD" * 150), False),
+        (Entry(2, 9000, b"words " * 1500), False),
+        (Entry(7, 1024, bytes(1024)), True),
+        (Entry(7, 1025, bytes(1025)), False),
+        (Entry(3, 600, bytes(1200)), False),
+        (Entry(12, 500, bytes(4000)), True),
+        (Entry(12, 2000, bytes(16000)), False),
+        (Entry(13, 1, bytes(4)), False),
+        (Entry(1, 5, b"\0\xff\xd8\xff\0"), False),
+    ],
+)
+def test_values_that_could_hold_a_picture_are_left_out(entry: Entry, kept: bool) -> None:
+    tree = ifds.Tree("<", [ifds.Ifd({0x010F: Entry(2, 2, b"V\0"), 0xC000: entry})])
+    cleaned = exifs.cleaned(ifds.serialise(tree), 1, 1)
+    assert cleaned is not None
+    assert (0xC000 in ifds.parse(cleaned).pages[0].entries) is kept
+
+
+@pytest.mark.parametrize(
     "packet",
     [
         b"<xmp:Thumbnails><rdf:li xmpGImg:image='/9j/4AAQ'/></xmp:Thumbnails>",

@@ -1,7 +1,6 @@
 """What regions show afterwards: too little to be recognised, and nothing outside them changed."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -114,11 +113,10 @@ def _shuffle_cells(samples: Array, name: ObjectClass, kernel: float) -> Array:
     cell = floor.cell_size(name, ClassOptions(0, kernel, 0, 0), width, height)
     across, down = floor.grid(cell, width, height)
     shuffled, random = samples.copy(), np.random.default_rng(5)
-    rows = [-(-k * height // down) for k in range(down + 1)]
-    columns = [-(-k * width // across) for k in range(across + 1)]
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
-            block = shuffled[top:bottom, left:right]
+    high, wide = height // down, width // across
+    for top in range(0, high * down, high):
+        for left in range(0, wide * across, wide):
+            block = shuffled[top : top + high, left : left + wide]
             block[...] = random.permutation(block.reshape(-1)).reshape(block.shape)
     return shuffled
 
