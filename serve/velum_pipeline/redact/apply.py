@@ -74,11 +74,17 @@ def _averages(crop: Samples, region: Region, across: int, down: int) -> NDArray[
 def _means(samples: NDArray[Any], across: int, down: int) -> NDArray[np.float32]:
     """Mean per cell, float32 (down, across[, C]).
 
-    Cells are whole pixels, for which cv2 is four times as fast as for fractions; the few columns and rows that are left
-    over at the far edges are shown as the last cells, without counting in them.
+    Cells are whole pixels; the few columns and rows that are left over at the far edges are shown as the last cells,
+    without counting in them. Summing band by band takes a third of the time of an area resize to so few cells.
     """
     high, wide = samples.shape[0] // down, samples.shape[1] // across
-    return _resize(samples[: high * down, : wide * across], across, down, cv2.INTER_AREA).astype(np.float32)
+    trimmed = samples[:, : wide * across]
+    bands = [
+        cv2.reduce(trimmed[top : top + high], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
+        for top in range(0, high * down, high)
+    ]
+    sums = np.concatenate(bands).reshape(down, across, wide, *samples.shape[2:]).sum(axis=2, dtype=np.float32)
+    return np.asarray(sums / np.float32(high * wide), np.float32)
 
 
 def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8], *, keep_alpha: bool) -> None:
