@@ -193,13 +193,9 @@ class Controller:
         self.queue.wake_earlier(desk.name, self._clock.now() + timedelta(seconds=delay))
 
     def _job_ended(self, desk: Desk, kind: Job, error: BaseException | None) -> None:
-        current = self._desks.get(desk.name)
-        if kind == "attempt":
-            if current is None or current is desk:
-                self._slots.release(desk.name)
-            if _casts_doubt(desk):
-                self._models.suspect()
-        if current is not desk:
+        if kind == "attempt" and _casts_doubt(desk):
+            self._models.suspect()
+        if desk not in self._desks:
             return
         if error is None:
             self.queue.add(desk.name)

@@ -56,8 +56,8 @@ class Jobs:
             self._start(desk, "export", self._export(desk, task))
 
     def deliver(self, desk: Desk, task: AnonymizationTask) -> None:
-        """Call the webhook, unless the last call's answer is not written down yet."""
-        if "deliver" not in desk.jobs and desk.delivered is None:
+        """Call the webhook."""
+        if "deliver" not in desk.jobs:
             self._start(desk, "deliver", self._deliver(desk, task))
 
     def remove(self, desk: Desk, task: AnonymizationTask) -> None:

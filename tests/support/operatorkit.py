@@ -212,6 +212,18 @@ class Bench:
         task: AnonymizationTask = await until_async(reached)
         return task
 
+    async def until_later(self, name: str, holds: Callable[[AnonymizationTask], bool]) -> AnonymizationTask:
+        """The same while time passes by the minute, so that no back-off or wake-up is waited for in vain."""
+
+        async def reached() -> AnonymizationTask | None:
+            await self.settled()
+            await self.advance(60)
+            task = await self.store.get(name)
+            return task if holds(task) else None
+
+        task: AnonymizationTask = await until_async(reached)
+        return task
+
     async def gone(self, name: str) -> None:
         """Return when the record is gone."""
 
@@ -244,10 +256,10 @@ async def bench(
     replicas: Replicas | None = None,
     receiver: Any = None,
     models: StillModels | None = None,
-    controller_settings: dict[str, Any] | None = None,
+    storage: Storage | None = None,
 ) -> AsyncIterator[Bench]:
     """Start a controller on this store. The model "default" has room for `capacity` attempts."""
-    storage = storage_of(given)
+    storage = storage or storage_of(given)
     clock = clock or ManualClock()
     replicas = replicas or Replicas(storage.outputs)
     receiver = receiver if receiver is not None else Receiver()
@@ -260,7 +272,7 @@ async def bench(
         models,
         slots,
         clock,
-        given.controller.model_copy(update={"workers": 4, **(controller_settings or {})}),
+        given.controller.model_copy(update={"workers": 4}),
         ControllerMetrics(registry),
         dice=random.Random(7),
     )

@@ -1,5 +1,6 @@
 """The controller under orders and pressure: suspend, delete, full models, webhooks, and what stays in memory."""
 
+import asyncio
 from pathlib import Path
 
 from support.operatorkit import (
@@ -15,7 +16,9 @@ from support.samples import ManualClock, spec
 from velum.api.status import Phase, WebhookState
 from velum.errors import Unavailable
 from velum.settings import Settings
+from velum.storage import BlobStore, Storage
 from velum.tasks.order import WorkOrder
+from velum.tasks.store import TaskEvent
 from velum_operator.janitor import KEEP
 
 WEBHOOK = {"url": "https://receiver.example/hook"}
@@ -132,6 +135,7 @@ class TestCommands:
             await b.settled()
             assert (await store.get("a")).deleting
             mount(folder)
+            await until(lambda: b.controller.queue._due)
             await b.advance(60)
             await b.gone("a")
             assert await b.storage.outputs.below(task.folder) == []
@@ -158,6 +162,63 @@ class TestCommands:
             task = await b.until("a", done)
             assert first.metadata.uid != second.metadata.uid == task.metadata.uid
             assert task.status.result.attempt == 1
+
+    async def test_a_copy_is_over_before_what_it_reads_is_removed(self, store: Counting, given: Settings) -> None:
+        copying, removed_during_copy = asyncio.Event(), []
+
+        class Slow(BlobStore):
+            async def copy_to(self, key: str, other: BlobStore, target: str) -> None:
+                copying.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    copying.clear()
+
+            async def remove(self, prefix: str) -> int:
+                removed_during_copy.append(copying.is_set())
+                return await super().remove(prefix)
+
+        storage = Storage(BlobStore(given.storage.input), Slow(given.storage.output))
+        async with bench(store, given, storage=storage) as b:
+            await store.create("a", spec(destination={"prefix": "clean/"}), labels={})
+            await copying.wait()
+            await store.delete("a")
+            await b.gone("a")
+            assert removed_during_copy == [False]
+
+    async def test_made_again_unseen_the_old_attempt_ends_and_the_new_one_starts(
+        self, store: Counting, given: Settings
+    ) -> None:
+        """A watch that was broken shows only the new task: no event says that the old one went."""
+        async with bench(store, given) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            b.following.cancel()
+            await store.delete("a")
+            await store.release(await store.get("a"))
+            second = await store.create("a", spec(), labels={})
+            b.controller.observe(TaskEvent("present", second))
+            await until(lambda: b.replicas.cancelled == [("a", 1)])
+            await until(lambda: len(b.replicas.orders) == 2)
+            release.set()
+            task = await b.until("a", done)
+            assert task.status.result.attempt == 1
+            assert [order.uid == second.metadata.uid for order in b.replicas.orders] == [False, True]
+
+    async def test_gone_unseen_it_is_looked_up(self, store: Counting, given: Settings, clock: ManualClock) -> None:
+        async with bench(store, given, clock=clock) as b:
+            await store.create("a", spec(), labels={})
+            await b.until("a", done)
+            await b.settled()
+            b.following.cancel()
+            await store.delete("a")
+            b.controller.observe(TaskEvent("present", await store.get("a")))
+            await b.gone("a")
+            await b.settled()
+            assert b.metric("velum_tasks", condition="complete") == 1  # nobody has told it yet
+            await b.advance(31)
+            await until(lambda: b.metric("velum_tasks", condition="complete") == 0)
 
 
 class TestBackPressure:
@@ -285,10 +346,7 @@ class TestWebhooks:
             release.set()
             await b.until("a", done)
             store.fail["write_status"] = [Unavailable("API server", "away")] * 2
-            for _ in range(5):
-                await b.settled()
-                await b.advance(60)
-            await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+            await b.until_later("a", lambda task: task.status.webhook.state is WebhookState.SENT)
             assert len(b.receiver.calls) == 1
 
     async def test_a_secret_that_cannot_be_read_is_no_failed_call(
@@ -299,9 +357,7 @@ class TestWebhooks:
         async with bench(store, given, clock=clock, receiver=receiver) as b:
             await store.create("a", spec(webhook=WEBHOOK), labels={})
             await until(lambda: len(receiver.calls) == 1)
-            await b.settled()
-            await b.advance(60)
-            task = await b.until("a", lambda task: task.status.webhook.state is WebhookState.SENT)
+            task = await b.until_later("a", lambda task: task.status.webhook.state is WebhookState.SENT)
             assert task.status.webhook.attempts == 1
 
 

@@ -93,6 +93,15 @@ def test_closed_gives_nothing_more() -> None:
     assert woken == []
 
 
+def test_another_model_is_another_place() -> None:
+    slots, woken = slots_with(1)
+    slots.resize("n", 1)
+    slots.take("m", "t0", rank(0))
+    slots.take("m", "t1", rank(1))
+    assert slots.take("n", "t0", rank(0))
+    assert woken == ["t1"]
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["take", "release", "resize"]), st.integers(0, 6), st.integers(0, 3)), max_size=60
 )
