@@ -5,7 +5,7 @@ two stores on the same ground, as two processes have them.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
@@ -85,14 +85,10 @@ class Seen:
         return self
 
 
-def tasks_of(store: Store) -> Seen:
-    return Seen(store.watch(), lambda event: event.task)
-
-
 class Creating:
     async def test_a_new_task_is_kept_whole(self, store: Store, other: Store) -> None:
         name = new_name()
-        wanted = spec(filename="Straße 7.jpg", ignores=[{"x": 1, "y": 2, "width": 3, "height": 4}], suspend=True)
+        wanted = spec(filename="Straße 7.jpg", ignores=[{"left": 1, "top": 2, "width": 3, "height": 4}], suspend=True)
         task = await store.create(name, wanted, labels={"velum.dev/created-by": "rest"})
         assert (task.name, task.spec, task.metadata.labels) == (name, wanted, {"velum.dev/created-by": "rest"})
         assert task.metadata.finalizers == (FINALIZER,)
@@ -435,10 +431,11 @@ class Watching:
             assert seen.present == {old.name: old}
 
     async def test_several_watch_at_once(self, store: Store, other: Store) -> None:
-        watching = [tasks_of(each) for each in (store, store, other)]
-        task = await made(store)
-        for seen in watching:
-            await seen.until(lambda s: s.present == {task.name: task})
+        async with AsyncExitStack() as stack:
+            watches = [await stack.enter_async_context(aclosing(each.watch())) for each in (store, store, other)]
+            task = await made(store)
+            for events in watches:
+                await Seen(events, lambda e: e.task).until(lambda s: s.present == {task.name: task})
 
     async def test_a_watch_can_end_and_begin_again(self, store: Store, other: Store) -> None:
         first = await made(store)

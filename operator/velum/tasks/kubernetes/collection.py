@@ -5,6 +5,7 @@ than the request. So this uses the client for what is hard to get right (TLS, cr
 the connection pool) and speaks JSON itself.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -80,7 +81,7 @@ class Collection:
                     *lines, rest = (rest + chunk).split(b"\n")
                     yield [json.loads(line) for line in lines if line]
             finally:
-                answer.close()
+                _hang_up(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(error) from error
         except ValueError as error:
@@ -139,6 +140,14 @@ class Collection:
     def _request(self, verb: str, name: str = "", part: str = "") -> Request:
         resource = f"{self._resource}/{part}" if part else self._resource
         return Request(verb, self._kind, resource, self._namespace, name)
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Drop the connection of a stream. A polite TLS goodbye would wait for a server that is busy talking to us."""
+    transport = answer.connection.transport if answer.connection is not None else None
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+    answer.close()
 
 
 def _unreachable(error: Exception) -> Unavailable:
