@@ -55,7 +55,7 @@ class Desks:
         self._count(desk, condition_of(task))
         if task.status.finished:
             self._leave_model(desk)
-        else:
+        elif desk in self:  # it may have been closed while somebody read the task
             self._unfinished[desk.model].add(desk.name)
 
     def close(self, desk: Desk) -> bool:

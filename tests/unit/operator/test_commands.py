@@ -205,6 +205,8 @@ class TestCommands:
             task = await b.until("a", done)
             assert task.status.result.attempt == 1
             assert [order.uid == second.metadata.uid for order in b.replicas.orders] == [False, True]
+            b.controller.observe(TaskEvent("gone", task))
+            await until(lambda: b.metric("velum_tasks", condition="complete") == 0)
 
     async def test_gone_unseen_it_is_looked_up(self, store: Counting, given: Settings, clock: ManualClock) -> None:
         async with bench(store, given, clock=clock) as b:
@@ -380,6 +382,10 @@ class TestMemory:
                 await b.until(f"t{i}", done)
                 await store.delete(f"t{i}")
                 await b.gone(f"t{i}")
+            await store.create("waiting", spec(model="nowhere"), labels={})
+            await until(lambda: b.slots.waiting("nowhere") == 1)
+            await store.delete("waiting")
+            await b.gone("waiting")
             await until(lambda: b.controller._desks._desks == {})
             assert b.controller._desks._unfinished == {}
             assert b.controller.queue._due == {}

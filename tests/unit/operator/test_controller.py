@@ -224,6 +224,20 @@ class TestFailures:
             assert task.status.complete
             assert task.status.result.attempt == 1
 
+    async def test_a_controller_that_is_behind_finds_out_by_its_write(
+        self, store: Counting, given: Settings, clock: ManualClock
+    ) -> None:
+        async with bench(store, given, clock=clock) as b:
+            release = b.replicas.hold("a")
+            await store.create("a", spec(), labels={})
+            await until(lambda: b.replicas.of("a"))
+            b.following.cancel()  # it sees nothing more
+            await store.suspend("a", True)
+            release.set()
+            await until(lambda: b.metric("velum_reconcile_total", result="conflict") == 1)
+            await b.advance(1)
+            await b.until("a", lambda task: task.status.phase is Phase.SUSPENDED)
+
     async def test_a_poisoned_export_fails_by_name(self, store: Counting, given: Settings, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "clean").write_text("a file where a folder must be")
