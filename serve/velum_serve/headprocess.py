@@ -55,8 +55,8 @@ def main() -> None:
 
 def _lifeline_ended() -> bool:
     """Wait a moment for the end of standard input; tell whether it came."""
-    readable, _, _ = select.select([sys.stdin.buffer], [], [], CHECK_SECONDS)
-    return bool(readable) and not sys.stdin.buffer.read1(1)
+    readable, _, _ = select.select([sys.stdin], [], [], CHECK_SECONDS)
+    return bool(readable) and not os.read(sys.stdin.fileno(), 1)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
