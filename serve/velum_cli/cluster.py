@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kubernetes.aio.client import ApiextensionsV1Api
 from kubernetes.aio.client.exceptions import ApiException
-from velum_operator.run import run_operator as operate
 
 from velum.api.crd import build
 from velum.clock import SystemClock
@@ -19,6 +18,7 @@ from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum_cli import listen
 from velum_ingress.app import create_app
+from velum_operator.run import run_operator as operate
 
 log = logging.getLogger(__name__)
 
