@@ -10,6 +10,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from velum.api.status import Phase
 from velum.api.task import task_folder
 from velum.clock import Clock
 from velum.errors import NotFound, VelumError
@@ -70,7 +71,7 @@ class Janitor:
         return tuple([name for name in sorted(names) if await self._remove(name)])
 
     async def _remove(self, name: str) -> bool:
-        if await self._exists(name):
+        if await self._owned(name):
             return False
         folder = task_folder(self._namespace, name)
         blobs = [blob for store in stores(self._storage) for blob in await store.below(folder)]
@@ -78,16 +79,17 @@ class Janitor:
             return False
         if self._clock.now() - min(blob.modified for blob in blobs) < self._age:
             return False
-        if await self._exists(name):  # listing took time, and a task may have been made in it
+        if await self._owned(name):  # listing took time, and a task may have been made in it
             return False
         removed = await self._storage.remove(folder)
         self._metrics.orphans.inc()
         log.info("removed %d orphaned objects below %s", removed, folder)
         return True
 
-    async def _exists(self, name: str) -> bool:
+    async def _owned(self, name: str) -> bool:
+        """Tell whether a task stands for these files. One whose files were removed does not: they came later."""
         try:
-            await self._store.get(name)
+            task = await self._store.get(name)
         except NotFound:
             return False
-        return True
+        return task.status.phase is not Phase.DELETED

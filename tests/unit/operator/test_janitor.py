@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from support.operatorkit import Counting, settings, storage_of
 from support.samples import ManualClock, spec
+from velum.api.status import Phase, TaskStatus
 from velum.errors import NotFound, Unavailable
 from velum.settings import Settings
 from velum.storage import Storage
@@ -73,6 +74,16 @@ async def test_what_has_a_task_stays_however_old(house: House, store: Counting) 
     await house.storage.inputs.put(f"{task.folder}input", b"original")
     house.clock.forward(days=400)
     assert await house.janitor.sweep() == ()
+
+
+async def test_what_came_after_the_files_were_removed_goes(house: House, store: Counting) -> None:
+    """An attempt that outlived `DELETE …?record=false` must not bring files back for good."""
+    task = await store.create("purged", spec(), labels={})
+    await store.write_status(task, TaskStatus(phase=Phase.DELETED))
+    await house.storage.outputs.put(f"{task.folder}attempts/u-1/anonymised.jpg", b"late")
+    house.clock.forward(hours=2)
+    assert await house.janitor.sweep() == ("purged",)
+    assert (await store.get("purged")).status.phase is Phase.DELETED
 
 
 async def test_a_task_that_appears_meanwhile_keeps_its_files(given: Settings, store: Counting) -> None:
