@@ -5,7 +5,8 @@ What is kept must be shown harmless; what cannot be looked into is dropped:
 * IFD1, the thumbnail, goes; the codec makes a new one from the anonymized picture where there was one.
 * MakerNote goes: an undocumented blob in which many makers put previews, and some the names of recognised faces.
 * Sub-directories, Photoshop resources, IPTC and layer data go, and any value long enough to hold a picture.
-* An XMP packet goes when it carries base64 pictures (thumbnails, Google depth and source images) or named face regions.
+* An XMP packet goes when anything in it looks like a base64 picture (thumbnails, Google depth and source images),
+  however its lines are broken, or like the names of persons.
 * Orientation becomes 1 and the size tags become true, because the pixels are upright (see orientation.py).
 """
 
@@ -51,6 +52,7 @@ DROPPED = frozenset({
     0x8773,  # ICC: carried on its own
     0x927C,  # MakerNote
     0x935C,  # Photoshop layers
+    0x9C9E,  # XPKeywords: where Windows and photo libraries put the names of persons
     0xC634,  # DNG private data
 })  # fmt: skip
 STRUCTURAL = frozenset({
@@ -60,9 +62,23 @@ STRUCTURAL = frozenset({
     0x0213, 0x0214,
 })  # fmt: skip
 """Tags that say how samples are stored. They belong to whoever writes the samples."""
-BASE64 = re.compile(rb"[A-Za-z0-9+/]{400}")
-XMP_CARRIES_PIXELS = re.compile(rb"xmpGImg|xmp:Thumbnails|GImage|GDepth|GContainer|HasExtendedXMP|" + BASE64.pattern)
-XMP_NAMES_FACES = re.compile(rb"mwg-rs|MPReg|MP:RegionInfo|PersonInImage")
+MIN_RUN = 200
+"""Characters of base64 (or hexadecimal) in a row: a digest or a signature has fewer, a picture has more."""
+ENCODED = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % MIN_RUN)
+REFERENCE = re.compile(rb"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));")
+"""An XML character reference: a line break of a base64 text is often written as one."""
+XMP_CARRIES_PIXELS = re.compile(
+    rb"GImg|Thumbnail|GImage|GDepth|GContainer|HasExtendedXMP|ns\.adobe\.com/xap/1\.0/g/img|ns\.google\.com/photos"
+    rb"|/9j/|iVBORw0|UklGR"  # JPEG, PNG and RIFF (WebP) in base64
+    rb"|<!"  # comments, CDATA and entities can take a text apart, and no common writer of XMP uses them
+)
+"""Looked for in a packet without its white space. Namespaces stand beside prefixes, because a prefix is anybody's
+choice."""
+XMP_NAMES_FACES = re.compile(
+    rb"mwg-rs|metadataworkinggroup\.com/schemas/regions|MPReg|MP:RegionInfo|ns\.microsoft\.com/photo/1\.2"
+    rb"|ns\.apple\.com/faceinfo|PersonInImage|ImageRegion|People[/|]|mediapro:People"
+)
+"""Face regions of photo libraries, and the branch of their keyword trees where persons stand (digiKam, Lightroom)."""
 
 
 def orientation_of(exif: bytes | None) -> int:
@@ -113,7 +129,7 @@ def _could_hold_pixels(entry: Entry) -> bool:
     readable = entry.kind in (ASCII, RATIONAL, SIGNED_RATIONAL, FLOAT, DOUBLE)
     if len(entry.raw) > (MAX_READABLE if readable else MAX_OPAQUE) or entry.kind == IFD:
         return True
-    return b"\xff\xd8\xff" in entry.raw or (entry.kind == ASCII and BASE64.search(entry.raw) is not None)
+    return b"\xff\xd8\xff" in entry.raw or (entry.kind == ASCII and ENCODED.search(_dense(entry.raw)) is not None)
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
@@ -126,11 +142,36 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
 
 
 def clean_xmp(packet: bytes | None) -> bytes | None:
-    """The packet with its orientation set to 1; None when it carries pixels or names faces, or is not plain UTF-8."""
-    if not packet or b"\0" in packet or XMP_CARRIES_PIXELS.search(packet.strip()) or XMP_NAMES_FACES.search(packet):
+    """The packet with its orientation set to 1.
+
+    None when it could carry pixels or names faces, or is not plain UTF-8: a packet is never taken apart, in doubt all
+    of it goes.
+    """
+    if not packet or b"\0" in packet or not _is_utf8(packet):
+        return None
+    dense = _dense(packet)
+    if XMP_CARRIES_PIXELS.search(dense) or ENCODED.search(dense) or XMP_NAMES_FACES.search(dense):
         return None
     packet = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])\d+", rb"\g<1>1", packet)
     return re.sub(rb"(<tiff:Orientation>)\d+", rb"\g<1>1", packet)
+
+
+def _dense(text: bytes) -> bytes:
+    """The text with its character references resolved and without white space."""
+    return b"".join(REFERENCE.sub(_referred, text).split())
+
+
+def _referred(match: re.Match[bytes]) -> bytes:
+    code = int(match[1], 16) if match[1] else int(match[2])
+    return chr(code).encode("utf-8", "replace") if code <= 0x10FFFF else b""
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def clean_icc(profile: bytes | None, layout: Layout) -> bytes | None:

@@ -199,6 +199,16 @@ def test_values_that_could_hold_a_picture_are_left_out(entry: Entry, kept: bool)
         b"<x data='" + b"A" * 400 + b"'/>",
         b"<mwg-rs:Regions>Ada Lovelace</mwg-rs:Regions>",
         b"<MPReg:PersonDisplayName>Ada</MPReg:PersonDisplayName>",
+        b"<x xmlns:q='http://ns.adobe.com/xap/1.0/g/img/'/>",
+        b"<x xmlns:q='http://ns.google.com/photos/1.0/depthmap/'/>",
+        b"<q:image>/9j/4AAQ</q:image>",
+        b"<q:image>iVBO&#xA;Rw0KGgo</q:image>",
+        b"<!DOCTYPE x [<!ENTITY a 'QUJD'>]><x/>",
+        b"<Iptc4xmpExt:ImageRegion><Iptc4xmpExt:Name>Ada</Iptc4xmpExt:Name></Iptc4xmpExt:ImageRegion>",
+        b"<digiKam:TagsList><rdf:li>People/Ada</rdf:li></digiKam:TagsList>",
+        b"<lr:hierarchicalSubject><rdf:li>People|Ada</rdf:li></lr:hierarchicalSubject>",
+        b"<x xmlns:p='http://ns.microsoft.com/photo/1.2/t/Region#'/>",
+        b"latin \xe9",
         b"utf-16\0",
     ],
 )
@@ -206,9 +216,50 @@ def test_xmp_with_pictures_or_names_is_left_out(packet: bytes) -> None:
     assert exifs.clean_xmp(packet) is None
 
 
+@pytest.mark.parametrize("lines", ["", "\n", "\r\n    ", "&#xA;", "&#10;", "&#13;&#x0A;\t", "&#65;&#x41;"])
+@pytest.mark.parametrize("name", ["a:image", "b:data"])
+def test_base64_in_xmp_is_found_however_its_lines_are_broken(secret: bytes, lines: str, name: str) -> None:
+    """No word of a known schema, no known start: only the long text gives it away."""
+    text = b64encode(secret[20:220]).decode()
+    broken = lines.join(text[at : at + 76] for at in range(0, len(text), 76))
+    assert exifs.clean_xmp(f"<x:xmpmeta><{name}>{broken}</{name}></x:xmpmeta>".encode()) is None
+    assert exifs.clean_xmp(f"<x:xmpmeta><{name}>{broken[:150]}</{name}></x:xmpmeta>".encode()) is not None
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_xmp_thumbnail_leaves_by_no_format(
+    texture: Callable[..., Array], save: Callable[..., bytes], secret: bytes, form: str
+) -> None:
+    text = b64encode(secret)
+    lines = b"&#xA;".join(text[at : at + 76] for at in range(0, len(text), 76))
+    packet = b"<x:xmpmeta><xapGImg:image>" + lines + b"</xapGImg:image></x:xmpmeta>"
+    if form == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        data = save(texture(40, 40), form, pnginfo=info)
+    elif form == "TIFF":
+        data = save(texture(40, 40), form, tiffinfo={700: packet})
+    else:
+        data = save(texture(40, 40), form, xmp=packet)
+    assert lines in data
+    assert text[:76] not in anonymized(data)
+
+
+def test_keywords_of_windows_are_left_out() -> None:
+    name = "Jane Doe".encode("utf-16le")
+    tree = ifds.Tree("<", [ifds.Ifd({0x010F: Entry(2, 2, b"V\0"), 0x9C9E: Entry(1, len(name), name)})])
+    cleaned = exifs.cleaned(ifds.serialise(tree), 1, 1)
+    assert cleaned is not None
+    assert name not in cleaned
+
+
 def test_plain_xmp_is_kept_with_its_padding() -> None:
     packet = b"<rdf:Description dc:creator='Ada'/>" + b" " * 2048
     assert exifs.clean_xmp(packet) == packet
+    words = (
+        "<dc:description>Two people&#xA;on a bridge, seen from the west; it&#39;s evening. </dc:description>" * 9
+    ).encode()
+    assert exifs.clean_xmp(words) == words
     turned = b"<tiff:Orientation>8</tiff:Orientation><x tiff:Orientation = '6'/>"
     assert exifs.clean_xmp(turned) == b"<tiff:Orientation>1</tiff:Orientation><x tiff:Orientation = '1'/>"
 
