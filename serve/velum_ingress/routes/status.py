@@ -1,6 +1,7 @@
 """`/v1/status` for clients, `/healthz` and `/readyz` for whatever runs the server, `/metrics` for Prometheus."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -34,13 +35,11 @@ async def status(request: Request) -> Response:
         unfinished = await rooms.backlog.count()
     except Unavailable as error:
         return _down(f"{error.part} is unavailable")
-    states = [_state(model) for model in models]
-    if not states:
-        return _down("there is no model; `velum up` or an AnonymizationModel makes one")
-    if not any(_able(model) for model in models):
-        first = states[0]
-        return _down(f"no worker can take a task: model {first['name']}: {first['reason']}: {first['message']}")
+    why = _unable(models, rooms.settings.api.model)
+    if why is not None:
+        return _down(why)
     queue = {"unfinished": unfinished, "limit": rooms.backlog.limit}
+    states = [_state(model) for model in models]
     return JSONResponse({"status": "running", "version": VERSION, "queue": queue, "models": states})
 
 
@@ -76,10 +75,22 @@ async def _answering(rooms: Services) -> None:
         raise Unavailable("store or storage", f"no answer within {ANSWER_SECONDS:g} s") from error
 
 
-def _able(model: AnonymizationModel) -> bool:
-    """Tell whether tasks of this model get done; not knowing yet counts as yes, because nothing has failed."""
-    found = condition(model.status.conditions, READY)
-    return found is None or found.status == "True" or found.reason not in UNABLE
+def _unable(models: Sequence[AnonymizationModel], default: str) -> str | None:
+    """Return why requests that name no model get no work done; None when they do.
+
+    The default model alone is judged: that another one works helps no client that does not know of it. Not knowing yet
+    counts as able, because nothing has failed.
+    """
+    if not models:
+        return "there is no model; `velum up` or an AnonymizationModel makes one"
+    model = next((each for each in models if each.name == default), None)
+    if model is None:
+        known = ", ".join(each.name for each in models)
+        return f"the default model {default!r} does not exist; the models are: {known}"
+    state = _state(model)
+    if state["ready"] == "True" or state["reason"] not in UNABLE:
+        return None
+    return f"no worker can take a task: model {default}: {state['reason']}: {state['message']}"
 
 
 def _state(model: AnonymizationModel) -> dict[str, Any]:

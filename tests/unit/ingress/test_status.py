@@ -53,12 +53,29 @@ async def test_whether_a_worker_can_take_a_task(shop: Shop, status: str, reason:
         assert f"model default: {reason}: why" in found.reason
 
 
-async def test_one_able_model_is_enough(shop: Shop) -> None:
+async def test_the_model_that_requests_use_is_judged_and_the_others_are_listed(shop: Shop) -> None:
     await shop.store.put_model("other", model_spec())
-    await tell(shop, "False", Reason.DEPLOY_FAILED)
-    assert (await shop.client.get("/v1/status")).json()["status"] == "running"
     await tell(shop, "False", Reason.DEPLOY_FAILED, "other")
-    assert (await shop.client.get("/v1/status")).status_code == 500
+    answer = await shop.client.get("/v1/status")
+    assert answer.status_code == 200
+    assert {each["name"]: each["reason"] for each in answer.json()["models"]} == {
+        "default": "",
+        "other": "DeployFailed",
+    }
+    await tell(shop, "True", Reason.DEPLOYED, "other")
+    await tell(shop, "False", Reason.DEPLOY_FAILED)
+    answer = await shop.client.get("/v1/status")
+    assert answer.status_code == 500
+    assert "model default: DeployFailed: why" in Down.model_validate(answer.json()).reason
+
+
+async def test_a_server_without_its_default_model_is_down(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, working=False, api={"model": "big"}) as shop:
+        await tell(shop, "True", Reason.DEPLOYED)
+        found = Down.model_validate((await shop.client.get("/v1/status")).json())
+        assert found.reason == "the default model 'big' does not exist; the models are: default"
+        await shop.store.put_model("big", model_spec())
+        assert (await shop.client.get("/v1/status")).status_code == 200
 
 
 async def test_the_queue_is_counted(idle_shop: Shop) -> None:
