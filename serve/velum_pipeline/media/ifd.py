@@ -1,8 +1,11 @@
 """TIFF directories (IFDs), read and written: the structure of TIFF files and of EXIF blocks (TIFF 6.0, section 2).
 
 A directory is kept as raw values in the file's byte order, so that what is not understood comes out as it went in.
-Reading never trusts an offset or a count: everything is checked against the data, and cycles and absurd sizes end in
-IfdError.
+Reading never trusts an offset or a count, and loses as little as it can: only a broken first directory is an error.
+A value that lies outside the data is left out and its tag noted; a child or a further page that cannot be read is not
+there. Cameras and editors leave such pointers behind, and the orientation beside them must still count. Pointers are
+followed only where they belong, so nothing can nest. What is read is bounded by the length of the data, whatever
+entries overlap.
 """
 
 from __future__ import annotations
@@ -16,8 +19,16 @@ BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 SIGNED_RATIONAL, FLOAT, DOUBLE, IFD = 10, 11, 12, 13
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 POINTERS = (EXIF_POINTER, GPS_POINTER, INTEROP_POINTER)
+BELOW = {EXIF_POINTER: (INTEROP_POINTER,), GPS_POINTER: (), INTEROP_POINTER: ()}
+"""Which pointers a child may hold (Exif 2.32, 4.6.3); a page may hold the other two."""
 MAX_ENTRIES = 4096
+"""Of a whole tree. The longest known EXIF block has some 300, a page of a TIFF some 40."""
 MAX_PAGES = 64
+SHARED = 2
+"""Times the length of the data: what all values may add up to.
+
+Sound values do not overlap, save for a few that share one resolution.
+"""
 
 
 class IfdError(ValueError):
@@ -35,10 +46,14 @@ class Entry:
 
 @dataclass
 class Ifd:
-    """A directory: fields by tag, and the directories that the known pointer tags lead to."""
+    """A directory: fields by tag, and the directories that the known pointer tags lead to.
+
+    ``unread``: tags whose values or directories lie outside the data, or are too much of it.
+    """
 
     entries: dict[int, Entry] = field(default_factory=dict)
     children: dict[int, Ifd] = field(default_factory=dict)
+    unread: set[int] = field(default_factory=set, compare=False)
 
 
 @dataclass
@@ -69,18 +84,19 @@ class Tree:
 
 
 def parse(data: bytes) -> Tree:
-    """Read a TIFF structure from its byte-order mark on. Raises IfdError."""
+    """Read a TIFF structure from its byte-order mark on. Raises IfdError when its first directory is broken."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
     if order is None:
         raise IfdError("no TIFF header")
-    pages: list[Ifd] = []
-    seen: set[int] = set()
-    offset = _unpack(order, "I", data, 4)
+    reader = _Reader(data, order)
+    first, offset = reader.directory(_unpack(order, "I", data, 4))
+    pages = [first]
     while offset and len(pages) < MAX_PAGES:
-        ifd, offset = _read(data, order, offset, seen)
-        pages.append(ifd)
-    if not pages:
-        raise IfdError("no directory")
+        try:
+            page, offset = reader.directory(offset)
+        except IfdError:
+            break
+        pages.append(page)
     return Tree(order, pages)
 
 
@@ -118,30 +134,55 @@ def serialise(tree: Tree, thumbnail: bytes | None = None) -> bytes:
     return bytes(out)
 
 
-def _read(data: bytes, order: str, offset: int, seen: set[int]) -> tuple[Ifd, int]:
-    if offset in seen:
-        raise IfdError("directories form a loop")
-    seen.add(offset)
-    count = _unpack(order, "H", data, offset)
-    if count > MAX_ENTRIES:
-        raise IfdError(f"{count} entries")
-    ifd = Ifd()
-    for index in range(count):
-        at = offset + 2 + 12 * index
-        tag, kind = _unpack(order, "H", data, at), _unpack(order, "H", data, at + 2)
-        number = _unpack(order, "I", data, at + 4)
+class _Reader:
+    """Reads directories of one block: where it has been, and how much it may still take."""
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self.data = data
+        self.order = order
+        self.seen: set[int] = set()
+        self.entries_left = MAX_ENTRIES
+        self.bytes_left = SHARED * len(data)
+
+    def directory(self, offset: int, pointers: tuple[int, ...] = (EXIF_POINTER, GPS_POINTER)) -> tuple[Ifd, int]:
+        """The directory at an offset, and the offset of the next one (0: none). Raises IfdError when it is broken."""
+        if offset in self.seen:
+            raise IfdError("directories form a loop")
+        self.seen.add(offset)
+        count = _unpack(self.order, "H", self.data, offset)
+        if count > self.entries_left:
+            raise IfdError(f"{count} entries")
+        self.entries_left -= count
+        following = offset + 2 + 12 * count
+        if following > len(self.data):
+            raise IfdError("the directory reaches past the end")
+        ifd = Ifd()
+        for at in range(offset + 2, following, 12):
+            self._field(ifd, at, pointers)
+        more = following + 4 <= len(self.data)
+        return ifd, _unpack(self.order, "I", self.data, following) if more else 0
+
+    def _field(self, ifd: Ifd, at: int, pointers: tuple[int, ...]) -> None:
+        tag, kind, number = struct.unpack_from(self.order + "HHI", self.data, at)
         if kind not in SIZES:
-            continue
+            return
+        if tag in POINTERS:
+            if tag in pointers and kind in (LONG, IFD) and number == 1:
+                self._child(ifd, tag, _unpack(self.order, "I", self.data, at + 8))
+            return
         length = SIZES[kind] * number
-        start = at + 8 if length <= 4 else _unpack(order, "I", data, at + 8)
-        if start + length > len(data):
-            raise IfdError(f"tag {tag:#06x} reaches past the end")
-        if tag in POINTERS and kind in (LONG, 13) and number == 1:
-            ifd.children[tag] = _read(data, order, _unpack(order, "I", data, at + 8), seen)[0]
-        else:
-            ifd.entries[tag] = Entry(kind, number, bytes(data[start : start + length]))
-    following = offset + 2 + 12 * count
-    return ifd, _unpack(order, "I", data, following) if following + 4 <= len(data) else 0
+        start = at + 8 if length <= 4 else _unpack(self.order, "I", self.data, at + 8)
+        if start + length > len(self.data) or length > self.bytes_left:
+            ifd.unread.add(tag)
+            return
+        self.bytes_left -= length
+        ifd.entries[tag] = Entry(kind, number, bytes(self.data[start : start + length]))
+
+    def _child(self, ifd: Ifd, tag: int, offset: int) -> None:
+        try:
+            ifd.children[tag] = self.directory(offset, BELOW[tag])[0]
+        except IfdError:
+            ifd.unread.add(tag)
 
 
 def _write(out: bytearray, tree: Tree, ifd: Ifd) -> int:

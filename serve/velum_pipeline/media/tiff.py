@@ -75,6 +75,8 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:  # noqa: ARG0
     except IfdError:
         return "the TIFF ends before what its directory points to" if size <= len(head) else None
     page = tree.pages[0]
+    if size <= len(head) and exifs.STRUCTURAL & page.unread:
+        return "the TIFF ends before what its directory points to"
     for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS)):
         pairs = zip(tree.numbers(page, offsets), tree.numbers(page, counts), strict=False)
         reach = max((start + count for start, count in pairs), default=0)

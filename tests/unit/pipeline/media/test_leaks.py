@@ -292,3 +292,16 @@ def test_a_broken_exif_block_is_dropped_and_the_picture_stays(
     picture = media.decode(data, LIMITS)
     assert (picture.width, picture.height) == (30, 20)
     assert picture.metadata.exif is None
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_bad_offset_does_not_turn_the_picture_back(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes], form: str
+) -> None:
+    block = bytearray(exif(6, maker=bytes(600)))
+    at = block.index(struct.pack("<H" if block[:2] == b"II" else ">H", 0x927C))
+    block[at + 8 : at + 12] = b"\x00\xff\xff\x00"  # far outside in either byte order
+    picture = media.decode(save(texture(20, 30), form, exif=b"Exif\0\0" + bytes(block)), LIMITS)
+    assert (picture.width, picture.height) == (20, 30)
+    assert picture.metadata.exif is not None
+    assert exifs.orientation_of(picture.metadata.exif) == 1
