@@ -4,15 +4,21 @@ Precedence: command-line flags, then environment variables (`VELUM_WEBHOOK_ALLOW
 `--config` or `VELUM_CONFIG` names (TOML, one table per group), then the defaults.
 """
 
+import base64
+import binascii
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from velum.errors import InvalidInput
+
+SECRET_BYTES = 24
+"""Shortest signing secret that Standard Webhooks recommends."""
 
 G = TypeVar("G", bound=BaseSettings)
 
@@ -56,7 +62,21 @@ class WebhookSettings(BaseSettings):
     model_config = _config("VELUM_WEBHOOK_")
 
     allow_private: bool = Field(False, description="Call private, loopback and link-local addresses too.")
-    secret: SecretStr | None = Field(None, description="Standard Webhooks signing secret (whsec_…).")
+    secret: SecretStr | None = Field(None, description="Standard Webhooks signing secret: whsec_ and base64.")
+
+    @field_validator("secret")
+    @classmethod
+    def _usable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            key = base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) < SECRET_BYTES:
+            raise ValueError(f"must be whsec_ and at least {SECRET_BYTES} bytes in base64 (Standard Webhooks)")
+        return value
+
     timeout_seconds: float = Field(15.0, gt=0, description="How long a receiver may take to answer.")
 
 
@@ -77,6 +97,14 @@ class ApiSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(7000, ge=0, le=65535, description="Port to listen on.")
     endpoint: str = Field("", description="Base URL of the links in answers; by default where the server listens.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^/\s]+", value):
+            raise ValueError("must be an absolute http(s) URL")
+        return value.rstrip("/")
+
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM); with tls_key the server speaks HTTPS.")
     tls_key: Path | None = Field(None, description="Private key (PEM).")
     classes: Words = Field((), description="Classes that requests may ask for; empty: all the model serves.")
@@ -149,11 +177,15 @@ def _tables(file: Path | None) -> dict[str, dict[str, Any]]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text())
+        tables = tomllib.loads(file.read_text())
     except OSError as error:
         raise InvalidInput("config", f"{file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("config", f"{file}: {error}") from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise InvalidInput(name, f"{file}: must be a table: [{name}]")
+    return tables
 
 
 def _group(name: str, kind: type[G], table: Mapping[str, Any], flags: Mapping[str, Any]) -> G:
@@ -163,4 +195,7 @@ def _group(name: str, kind: type[G], table: Mapping[str, Any], flags: Mapping[st
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join([name, *(str(part) for part in first["loc"])])
-        raise InvalidInput(field, first["msg"]) from error
+        text = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            text = f"no such setting; there are {', '.join(kind.model_fields)}"
+        raise InvalidInput(field, text) from error

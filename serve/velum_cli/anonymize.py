@@ -1,5 +1,6 @@
 """`velum anonymize`: pictures from the command line through the pipeline, without a server."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from velum.api.task import Classes, TaskSpec
 from velum.errors import InvalidInput
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import PipelineError
-from velum_pipeline.options import Limits
+from velum_pipeline.options import Limits, Method
 from velum_pipeline.pipeline import anonymize as run
 from velum_serve.options import pipeline_options
 
@@ -23,10 +24,25 @@ class Done:
     error: str = ""
 
 
-def request(classes: Sequence[str], method: str, **more: object) -> TaskSpec:
-    """Return the spec for these classes with the contract's defaults."""
+def spec_of(classes: Sequence[str], method: str) -> TaskSpec:
+    """Return the spec for these classes with the contract's defaults.
+
+    Raises:
+        InvalidInput: no such method, or one that makes no picture.
+    """
+    methods = [each.value for each in Method if each is not Method.DETECT]
+    if method not in methods:
+        raise InvalidInput("--method", f"{method!r} is none of {', '.join(methods)}")
     wanted = Classes.model_validate({name.replace("-", "_"): {} for name in classes})
-    return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, "classes": wanted, "method": method, **more})
+    return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, "classes": wanted, "method": method})
+
+
+def require_names(pictures: Sequence[Path]) -> None:
+    """Raise InvalidInput when two pictures have one name: the second result would replace the first."""
+    names = Counter(picture.name for picture in pictures)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise InvalidInput(twice[0], "is the name of two pictures; anonymize them into different folders")
 
 
 def anonymize_file(source: Path, folder: Path, detector: Detector, spec: TaskSpec, limits: Limits) -> Done:

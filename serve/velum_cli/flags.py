@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from velum.errors import InvalidInput
 from velum.settings import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", envvar="VELUM_CONFIG", help="Settings as TOML.")]
@@ -32,6 +33,17 @@ AllowPrivate = Annotated[
     typer.Option("--webhook-allow-private/--webhook-public-only", help="Call private addresses as webhooks too."),
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def class_names(values: list[str] | None) -> tuple[str, ...] | None:
+    """Return the classes of -a; `_` and `-` are the same, as in request parameters."""
+    return tuple(value.replace("_", "-") for value in values) if values else None
+
+
+def check_file(flag: str, path: Path | None) -> None:
+    """Raise InvalidInput naming the flag when the file it names is not there."""
+    if path is not None and not path.is_file():
+        raise InvalidInput(flag, f"{path} is not a file")
 
 
 def store_url(value: str | None) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velum.errors import InvalidInput
+from velum.storage.blobs import PRIVATE
 
 
 def cache_folder() -> Path:
@@ -52,7 +53,7 @@ class DataFolder:
             InvalidInput: another process holds it, or it cannot be written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise InvalidInput("--data", f"{self.path}: {error.strerror}") from error

@@ -27,7 +27,9 @@ def bind(settings: ApiSettings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise InvalidInput("--port", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        raise InvalidInput(
+            "--host, --port", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from error
     return listener
 
 

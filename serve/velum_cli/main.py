@@ -79,9 +79,10 @@ def up(
     from velum_cli.folders import DataFolder  # noqa: PLC0415 - `velum models` must not import a web server
     from velum_cli.up import Up  # noqa: PLC0415
 
-    logs.set_up(log_level.upper())
     folder = DataFolder(data.resolve())
     with _spoken():
+        logs.set_up(log_level)
+        flags.check_file("--kubeconfig", kubeconfig)
         settings = flags.load(
             config,
             storage={"input": flags.store_url(input_), "output": flags.store_url(output)},
@@ -91,7 +92,7 @@ def up(
                 "endpoint": api_endpoint,
                 "tls_cert": tls_cert,
                 "tls_key": tls_key,
-                "classes": tuple(anonymize) if anonymize else None,
+                "classes": flags.class_names(anonymize),
                 "model": model,
                 "format": format_,
                 "save_mask": save_mask,
@@ -124,9 +125,10 @@ def anonymize(
         names = ready_packs(registry)
         if not names:
             raise InvalidInput("--packs", "no model pack is ready; get one with `velum models fetch centerface`")
-        wanted = classes or sorted(registry.classes(names))
+        wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))
+        local.require_names(pictures)
         require_classes(registry, names, wanted)
-        spec = local.request(wanted, method)
+        spec = local.spec_of(wanted, method)
         detector = registry.load(names)
         limits = Limits(max_pixels=settings.limit.pixels)
         done = [local.anonymize_file(path, output, detector, spec, limits) for path in pictures]
@@ -173,8 +175,9 @@ def operator(
     """Run the operator of a cluster. Settings come from VELUM_… variables and --config."""
     from velum_cli.cluster import run_operator  # noqa: PLC0415
 
-    logs.set_up(log_level.upper())
     with _spoken():
+        logs.set_up(log_level)
+        flags.check_file("--kubeconfig", kubeconfig)
         _run(run_operator(flags.load(config, controller={"namespace": namespace}), kubeconfig))
 
 
@@ -193,9 +196,10 @@ def ingress(
     """Run one ingress of a cluster; there may be several. Settings come from VELUM_… variables and --config."""
     from velum_cli.cluster import run_ingress  # noqa: PLC0415
 
-    logs.set_up(log_level.upper())
     listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
     with _spoken():
+        logs.set_up(log_level)
+        flags.check_file("--kubeconfig", kubeconfig)
         _run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
 
 

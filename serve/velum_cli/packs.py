@@ -32,7 +32,7 @@ def _spec(registry: PackRegistry, packs: Sequence[str], cores: int) -> ModelSpec
     return ModelSpec(
         packs=tuple(packs),
         classes=tuple(name.value for name in ObjectClass if name in found),
-        cpu_millis=1000,
+        cpu_millis=0,  # models share the machine's cores: reserving some would leave the third model none
         threads=cores,
         scale=Scale(
             max_replicas=1,

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 from velum.clock import SystemClock
 from velum.errors import InvalidInput, VelumError
@@ -31,6 +30,7 @@ from velum.tasks.sqlite import SqliteStore
 from velum.tasks.store import Store
 from velum_cli import listen
 from velum_cli.folders import DataFolder, cache_folder
+from velum_cli.local import for_controller, with_folders
 from velum_cli.models import get
 from velum_cli.packs import DEFAULT_MODEL, local_models, ready_packs, require_classes
 from velum_cli.sample import sample_picture
@@ -78,22 +78,23 @@ class Up:
         listener = listen.bind(self._settings.api)
         url = listen.base_url(self._settings.api, listener)
         registry, packs = self._packs()
+        settings = with_folders(self._settings, self._folder)
         async with AsyncExitStack() as stack:
-            ray = LocalRay(self._folder.ray)
-            stack.push_async_callback(ray.stop)
-            starting = asyncio.create_task(ray.start())
-            if not await self._unless_stopped(starting):
-                starting.cancel()
-                return
-            settings = self._completed(url, ray)
             storage = Storage.open(settings.storage.input, settings.storage.output)
             store = await stack.enter_async_context(self._store(settings))
             for name, spec in local_models(registry, packs, os.cpu_count() or 1):
                 await store.put_model(name, spec)
             await self._check_model(store, settings)
+            app = create_app(store, storage, settings, SystemClock())
             if not self._settings.storage.input:
                 await storage.inputs.put(SAMPLE_KEY, sample_picture())
-            app = create_app(store, storage, settings, SystemClock())
+            ray = LocalRay(self._folder.ray)  # last, because it takes seconds: what is wrong was said before
+            stack.push_async_callback(ray.stop)
+            starting = asyncio.create_task(ray.start())
+            if not await self._unless_stopped(starting):
+                starting.cancel()
+                return
+            settings = for_controller(settings, ray, url)
             server = listen.server(app, settings.api)
             listener.listen(listen.BACKLOG)  # from here on a request waits instead of being refused
             parts = {
@@ -109,28 +110,6 @@ class Up:
         packs = ready_packs(registry)
         require_classes(registry, packs, self._settings.api.classes)
         return registry, packs
-
-    def _completed(self, url: str, ray: LocalRay) -> Settings:
-        """Return the settings with what only this run knows: folders, links, and where Ray listens."""
-        old = self._settings
-        storage = old.storage.model_copy(
-            update={
-                "input": old.storage.input or self._folder.inputs.as_uri(),
-                "output": old.storage.output or self._folder.outputs.as_uri(),
-            }
-        )
-        serving = old.serving.model_copy(
-            update={
-                "dashboard": ray.dashboard,
-                "token": SecretStr(ray.token),
-                "url": ray.url,
-                "cache": cache_folder(),
-            }
-        )
-        api = old.api.model_copy(update={"endpoint": old.api.endpoint.rstrip("/") or url})
-        # One process, one port: the ingress shows the controller's metrics as well.
-        controller = old.controller.model_copy(update={"metrics_port": 0})
-        return old.model_copy(update={"storage": storage, "serving": serving, "api": api, "controller": controller})
 
     @asynccontextmanager
     async def _store(self, settings: Settings) -> AsyncIterator[Store]:

@@ -159,8 +159,13 @@ def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path) -> None:
         (["--tls-cert", "cert.pem"], "--tls-key: HTTPS needs both"),
         (["--packs", "no/such/folder"], "no/such/folder"),
         (["--config", "no/such.toml"], "config: no/such.toml"),
-        (["--host", "192.0.2.1"], "--port: cannot listen on 192.0.2.1"),
+        (["--host", "192.0.2.1"], "--host, --port: cannot listen on 192.0.2.1"),
         (["--input", "gopher://x/y"], "gopher://x/y"),
+        (["--format", "round"], "api.format"),
+        (["--save-mask", "some"], "api.save_mask"),
+        (["--api-endpoint", "notaurl"], "api.endpoint"),
+        (["--kubeconfig", "no/kube.yaml"], "--kubeconfig: no/kube.yaml"),
+        (["--log-level", "loud"], "--log-level: 'loud'"),
     ],
 )
 def test_a_wrong_flag_is_named(tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -49,15 +49,6 @@ class Frozen(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class OwnerReference(Frozen):
-    """The object that owns another one."""
-
-    api_version: str
-    kind: str
-    name: str
-    uid: str
-
-
 class ObjectMeta(Frozen):
     """The part of Kubernetes' ObjectMeta that Velum reads."""
 

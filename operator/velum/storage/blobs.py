@@ -28,6 +28,9 @@ T = TypeVar("T")
 STREAM_CHUNK = 1 << 20
 """Bytes that a download holds in memory at a time."""
 
+PRIVATE = 0o700
+"""Mode of folders that we make: originals lie in them, and nobody else on the machine has business there."""
+
 WRITE_BUFFER = 8 << 20
 """Bytes that an upload holds before a part is sent: above the 5 MiB that S3 wants of each part but the last."""
 
@@ -57,7 +60,7 @@ class BlobStore:
         self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
         try:
             if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
                 self._store: ObjectStore = from_url(url, mkdir=True)
             else:
                 self._store = from_url(url)

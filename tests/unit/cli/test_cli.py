@@ -164,6 +164,23 @@ class TestAnonymize:
         assert done.exit_code == 2
         assert source.read_bytes() == sample_picture()
 
+    def test_two_pictures_of_one_name_are_refused(self, centerface: PackRegistry, tmp_path: Path) -> None:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "x.jpg").write_bytes(sample_picture())
+        pictures = [str(tmp_path / folder / "x.jpg") for folder in ("a", "b")]
+        done = runner.invoke(app, ["anonymize", *pictures, "--output", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("method", ["smear", "detect"])
+    def test_a_wrong_method_is_named(self, centerface: PackRegistry, tmp_path: Path, method: str) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(sample_picture())
+        done = runner.invoke(app, ["anonymize", str(source), "--method", method, "--output", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert "--method" in done.output
+
     def test_one_bad_picture_does_not_stop_the_others(self, centerface: PackRegistry, tmp_path: Path) -> None:
         (tmp_path / "good.jpg").write_bytes(sample_picture())
         (tmp_path / "bad.jpg").write_bytes(sample_picture()[:5000])

@@ -1,11 +1,26 @@
 """Settings: precedence, and errors that name the field."""
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from velum.errors import InvalidInput
 from velum.settings import Settings
+
+SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+
+
+def test_an_unknown_setting_is_told_the_known_ones(tmp_path: Path) -> None:
+    file = tmp_path / "velum.toml"
+    file.write_text("[limit]\npixel = 5")
+    with pytest.raises(InvalidInput, match=r"limit\.pixel: no such setting; there are upload_bytes, pixels"):
+        Settings.load(file)
+
+
+def test_an_endpoint_loses_its_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VELUM_API_ENDPOINT", "https://velum.example/base/")
+    assert Settings.load().api.endpoint == "https://velum.example/base"
 
 
 def test_defaults_need_nothing() -> None:
@@ -45,6 +60,10 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[apis]\nport = 1", "apis"),
         ("[limit]\npixels = 0", "limit.pixels"),
         ("not toml", "config"),
+        ("api = 1", "api"),
+        ("[api]\nendpoint = 'notaurl'", "api.endpoint"),
+        ("[webhook]\nsecret = 'bad'", "webhook.secret"),
+        ("[webhook]\nsecret = 'whsec_c2hvcnQ='", "webhook.secret"),
     ],
 )
 def test_errors_name_the_field(tmp_path: Path, text: str, field: str) -> None:
@@ -61,8 +80,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VELUM_WEBHOOK_SECRET", "whsec_abc")
+    monkeypatch.setenv("VELUM_WEBHOOK_SECRET", SECRET)
     settings = Settings.load()
-    assert "whsec_abc" not in repr(settings)
+    assert SECRET not in repr(settings)
     assert settings.webhook.secret is not None
-    assert settings.webhook.secret.get_secret_value() == "whsec_abc"
+    assert settings.webhook.secret.get_secret_value() == SECRET

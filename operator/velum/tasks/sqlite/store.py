@@ -158,6 +158,12 @@ class SqliteStore:
         """Raise Unavailable when the file cannot be read."""
         await self._database.read(lambda connection: connection.execute("SELECT last FROM sequence").fetchone())
 
+    async def identity(self) -> str:
+        """Return who this installation is: random, and the same for as long as the file exists. Raises Unavailable."""
+        query = "SELECT identity FROM installation"
+        row = await self._database.read(lambda connection: connection.execute(query).fetchone())
+        return str(row["identity"])
+
     async def get_model(self, name: str) -> AnonymizationModel:
         """Return the model as it is now. Raises NotFound."""
         row = await self._database.read(lambda connection: records.read(connection, "model", name))
