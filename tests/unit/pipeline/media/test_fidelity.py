@@ -86,7 +86,6 @@ def test_twelve_bits_in_sixteen_are_bright_enough_for_detectors(
         ("TIFF", "I;16", Layout.GREY),
         ("TIFF jpeg", "RGB", Layout.BGR),
         ("TIFF jpeg", "L", Layout.GREY),
-        ("TIFF group4", "1", Layout.GREY),
     ],
 )
 def test_unusual_samples_look_the_same(
