@@ -4,9 +4,10 @@ Where events come from is not decided here: kopf's doors feed it in a cluster, t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -34,6 +35,27 @@ class Operator:
     janitor: Janitor
     echo: Echo
 
+    async def serve(self, stop: asyncio.Event, *feeds: Coroutine[Any, Any, None]) -> None:
+        """Work until `stop` is set (what is nearly done is still done) or until cancelled (at once).
+
+        `feeds` run beside it: they tell it what happens. The first of them to end, or to fail, ends the work; its error
+        is raised.
+        """
+        working = asyncio.create_task(self.run())
+        tasks = [working, *(asyncio.create_task(feed) for feed in feeds)]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task in done:
+                    task.result()
+            await self.stop()
+            await working
+        finally:
+            for each in (stopping, *tasks):
+                each.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
     async def run(self) -> None:
         """Work until `stop`, or until cancelled. Raises Unavailable when the models cannot be read at the start."""
         await self.models.start()
@@ -55,9 +77,12 @@ class Operator:
 
 @asynccontextmanager
 async def assembled(
-    store: Store, storage: Storage, settings: Settings, clock: Clock, metrics: ControllerMetrics
+    store: Store, storage: Storage, settings: Settings, clock: Clock, metrics: ControllerMetrics, identity: str
 ) -> AsyncIterator[Operator]:
-    """Connect an operator; its connections are closed when the block ends."""
+    """Connect an operator; its connections are closed when the block ends.
+
+    `identity` names the installation whose tasks are in the store; storage that another one owns is not swept.
+    """
     slots, echo = Slots(), Echo(clock)
     async with (
         ServeDispatcher(settings.serving) as dispatcher,
@@ -69,7 +94,8 @@ async def assembled(
             store, storage, dispatcher, deliverer, models, slots, clock, settings.controller, metrics, echo
         )
         models.changed = controller.wake_model
-        yield Operator(controller, models, Janitor(store, storage, clock, settings.controller, metrics), echo)
+        janitor = Janitor(store, storage, clock, settings.controller, metrics, identity)
+        yield Operator(controller, models, janitor, echo)
 
 
 def new_metrics(registry: CollectorRegistry | None = None) -> tuple[CollectorRegistry, ControllerMetrics]:

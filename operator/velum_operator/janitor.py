@@ -1,9 +1,10 @@
 """Sweeping up what no task owns: an upload whose task was never created, files of an attempt that outlived its task.
 
-A forgotten original is a leak, so this is part of the privacy promise, not housekeeping. Three things keep it from
-removing what somebody needs: the store is asked about every single folder right before it goes; a folder must have been
-there for `orphan_seconds`, because an upload exists before its task does; and a folder with a `.keep` marker (written
-when a record is deleted with its files kept) is never touched.
+A forgotten original is a leak, so this is part of the privacy promise, not housekeeping. Four things keep it from
+removing what somebody needs: storage is swept only by an installation that is alone in it (`velum_operator.ownership`),
+because to any other one, and to one that lost its database, every result looks forgotten; the store is asked about each
+single folder right before it goes; a folder must have been there for `orphan_seconds`, because an upload exists before
+its task does; and a folder with a `.keep` marker (written when a record is deleted with its files kept) stays.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from velum.settings import ControllerSettings
 from velum.storage import BlobStore, Storage
 from velum.tasks.store import TaskStore
 from velum_operator.metrics import ControllerMetrics
+from velum_operator.ownership import Ownership
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +47,22 @@ class Janitor:
     """Removes the orphans of one namespace."""
 
     def __init__(
-        self, store: TaskStore, storage: Storage, clock: Clock, settings: ControllerSettings, metrics: ControllerMetrics
+        self,
+        store: TaskStore,
+        storage: Storage,
+        clock: Clock,
+        settings: ControllerSettings,
+        metrics: ControllerMetrics,
+        identity: str,
     ) -> None:
+        """`identity`: of the installation that `store` belongs to, and of no other one in the world."""
         self._store = store
         self._storage = storage
         self._clock = clock
         self._namespace = settings.namespace
         self._age = timedelta(seconds=settings.orphan_seconds)
         self._metrics = metrics
+        self._ownership = Ownership(store, settings.namespace, identity)
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled. A sweep that fails is logged and tried again."""
@@ -64,24 +74,25 @@ class Janitor:
             await asyncio.sleep(self._age.total_seconds() / SWEEPS_PER_AGE)
 
     async def sweep(self) -> tuple[str, ...]:
-        """Remove every orphan that is old enough; return the names. Raises Unavailable."""
+        """Remove each orphan that is old enough from the stores that are ours; return the names. Raises Unavailable."""
+        ours = [store for store in stores(self._storage) if await self._ownership.holds(store)]
         names: set[str] = set()
-        for store in stores(self._storage):
+        for store in ours:
             names.update(await store.folders(f"tasks/{self._namespace}/"))
-        return tuple([name for name in sorted(names) if await self._remove(name)])
+        return tuple([name for name in sorted(names) if await self._remove(name, ours)])
 
-    async def _remove(self, name: str) -> bool:
+    async def _remove(self, name: str, ours: list[BlobStore]) -> bool:
         if await self._owned(name):
             return False
         folder = task_folder(self._namespace, name)
-        blobs = [blob for store in stores(self._storage) for blob in await store.below(folder)]
+        blobs = [blob for store in ours for blob in await store.below(folder)]
         if not blobs or any(blob.key == folder + KEEP for blob in blobs):
             return False
         if self._clock.now() - min(blob.modified for blob in blobs) < self._age:
             return False
         if await self._owned(name):  # listing took time, and a task may have been made in it
             return False
-        removed = await self._storage.remove(folder)
+        removed = sum([await store.remove(folder) for store in ours])
         self._metrics.orphans.inc()
         log.info("removed %d orphaned objects below %s", removed, folder)
         return True

@@ -59,6 +59,12 @@ class Leadership:
         self.renewed: Callable[[str], None] = lambda _: None
         """Called with the lease's resource version after each renewal."""
 
+    @property
+    def uid(self) -> str:
+        """The uid of the lease, "" before it was seen. It names this installation among those of all clusters, and
+        needs no right that we do not have anyway."""
+        return str((self._lease or {}).get("metadata", {}).get("uid") or "")
+
     async def acquire(self) -> None:
         """Return when the lease is ours."""
         said = False

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from velum.clock import Clock, SystemClock
 from velum.errors import Unavailable
@@ -21,6 +21,15 @@ RETRY_SECONDS = 1.0
 """Wait after the store could not be watched."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A store that knows which installation it belongs to."""
+
+    async def identity(self) -> str:
+        """Return it: the same for as long as the store exists, and no other store's. Raises Unavailable."""
+        ...
+
+
 async def run_local(
     store: Store,
     storage: Storage,
@@ -34,26 +43,17 @@ async def run_local(
 
     Raises:
         Unavailable: the store does not answer at the start.
+        TypeError: the store does not know its installation; a cluster's is told apart by its lease (`run_operator`).
     """
-    stop = stop or asyncio.Event()
-    async with assembled(store, storage, settings, clock or SystemClock(), metrics) as operator:
-        working = asyncio.create_task(operator.run())
-        tasks = [
-            working,
-            asyncio.create_task(follow(store.watch, operator.controller.observe)),
-            asyncio.create_task(follow(store.watch_models, operator.models.observe)),
-        ]
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                task.result()
-            await operator.stop()
-            await working
-        finally:
-            for task in (stopping, *tasks):
-                task.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    if not isinstance(store, Identified):
+        raise TypeError(f"{type(store).__name__} has no identity")
+    stop, clock = stop or asyncio.Event(), clock or SystemClock()
+    async with assembled(store, storage, settings, clock, metrics, await store.identity()) as operator:
+        await operator.serve(
+            stop,
+            follow(store.watch, operator.controller.observe),
+            follow(store.watch_models, operator.models.observe),
+        )
 
 
 async def follow(watch: Callable[[], AsyncIterator[E]], observe: Callable[[E], None]) -> None:

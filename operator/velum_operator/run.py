@@ -89,7 +89,7 @@ async def run_operator(
         stack.push_async_callback(leadership.release)
         while await _unless(stop, leadership.acquire()):
             try:
-                async with assembled(store, storage, settings, clock, counters) as operator:
+                async with assembled(store, storage, settings, clock, counters, leadership.uid) as operator:
                     term.operator = operator
                     await _lead(operator, leadership, kubeconfig, settings.controller.namespace, stop)
             except (LeadershipLost, Unavailable) as error:
@@ -111,20 +111,10 @@ async def _lead(
             operator.echo.heard(key, version)
 
     watcher = Watcher(kubeconfig, namespace, operator.controller.observe, operator.models.observe, lease_seen)
-    working = asyncio.create_task(operator.run())
-    tasks = [working, asyncio.create_task(leadership.hold()), asyncio.create_task(watcher.run())]
-    stopping = asyncio.create_task(stop.wait())
     try:
-        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopping}:
-            task.result()
-        await operator.stop()
-        await working
+        await operator.serve(stop, leadership.hold(), watcher.run())
     finally:
         leadership.renewed = lambda _: None
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
 
 
 async def _unless(stop: asyncio.Event, work: Any) -> bool:

@@ -308,6 +308,22 @@ class TestLeadership:
                 assert two.metric("velum_attempts_total", result="succeeded") == 1
         assert len(ray.orders) == 6
 
+    async def test_the_lease_is_the_mark_on_the_storage(
+        self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
+    ) -> None:
+        """It outlives every operator: the next one finds the storage marked as its own, and needs no further right."""
+        await store.put_model("default", model_spec())
+        mark, outputs = f"tasks/{namespace}/.owner", storage_of(given).outputs
+        path = ["get", "lease", "velum-operator", "-n", namespace, "-o", "jsonpath={.metadata.uid}"]
+        async with operator(given, controlplane):
+            await until_async(lambda: _exists(outputs, mark))
+        for turn in range(2):
+            uid = await asyncio.to_thread(controlplane.kubectl, *path)
+            assert (await outputs.get(mark)).decode() == f"{uid}\n"
+            async with operator(given, controlplane, identity="two"):
+                await store.create(f"street-{turn}", spec(), labels={})
+                await reached(store, f"street-{turn}", done)
+
     async def test_who_sees_another_holder_stops(
         self,
         controlplane: Any,

@@ -167,6 +167,9 @@ class Counting:
 
         return counted
 
+    async def identity(self) -> str:
+        return str(await self._store.identity())  # type: ignore[attr-defined] - only SQLite's has one
+
     def count(self, name: str) -> int:
         return self.calls.count(name)
 

@@ -16,16 +16,26 @@ from velum.settings import Settings
 from velum.storage import Storage
 from velum_operator.janitor import KEEP, Janitor, mark_kept, stores
 from velum_operator.metrics import ControllerMetrics
+from velum_operator.ownership import OWNER
 
 HOUR = 3600
+ME = "installation-me"
+MARK = f"tasks/default/{OWNER}"
 
 
 class House:
-    def __init__(self, store: Any, given: Settings) -> None:
+    """A janitor of an installation, and the storage that it looks after."""
+
+    def __init__(self, store: Any, given: Settings, identity: str = ME) -> None:
         self.registry = CollectorRegistry()
         self.storage = storage_of(given)
         self.clock = ManualClock(datetime.now(UTC))  # files carry the machine's time
-        self.janitor = Janitor(store, self.storage, self.clock, given.controller, ControllerMetrics(self.registry))
+        metrics = ControllerMetrics(self.registry)
+        self.janitor = Janitor(store, self.storage, self.clock, given.controller, metrics, identity)
+
+    async def own(self) -> None:
+        for store in stores(self.storage):
+            await store.put(MARK, ME.encode())
 
     def age(self, key: str, **span: float) -> None:
         """Make a file in the output store older."""
@@ -35,8 +45,11 @@ class House:
 
 
 @pytest.fixture
-def house(store: Counting, given: Settings) -> House:
-    return House(store, given)
+async def house(store: Counting, given: Settings) -> House:
+    """Both stores are marked as this installation's, as they are from its first moment on."""
+    house = House(store, given)
+    await house.own()
+    return house
 
 
 async def test_an_upload_whose_task_was_never_made_goes_when_it_is_old(house: House) -> None:
@@ -99,6 +112,7 @@ async def test_a_task_that_appears_meanwhile_keeps_its_files(given: Settings, st
             return await store.get(name)
 
     house = House(Late(), given)
+    await house.own()
     await store.create("late", spec(), labels={})
     await house.storage.inputs.put("tasks/default/late/input", b"original")
     house.clock.forward(hours=2)
@@ -120,7 +134,7 @@ async def test_other_namespaces_and_other_folders_are_not_ours(house: House) -> 
         await house.storage.inputs.put(key, b"mine")
     house.clock.forward(days=400)
     assert await house.janitor.sweep() == ()
-    assert len(await house.storage.inputs.below("")) == 4
+    assert len(await house.storage.inputs.below("")) == 4 + 1  # the mark
 
 
 async def test_a_store_that_does_not_answer_removes_nothing(given: Settings) -> None:
@@ -129,6 +143,7 @@ async def test_a_store_that_does_not_answer_removes_nothing(given: Settings) -> 
             raise Unavailable("API server", "away")
 
     house = House(Away(), given)
+    await house.own()
     await house.storage.inputs.put("tasks/default/lost/input", b"original")
     house.clock.forward(days=400)
     with pytest.raises(Unavailable):

@@ -265,6 +265,12 @@ class TestLocal:
             await running
             assert len(ray.configs) == 1
 
+    async def test_a_store_without_an_identity_is_refused(self, tmp_path: Path) -> None:
+        """It would sweep storage as if it were its own."""
+        given = settings(tmp_path)
+        with pytest.raises(TypeError, match="no identity"):
+            await run_local(object(), storage_of(given), given, new_metrics()[1])  # type: ignore[arg-type]
+
 
 async def _is(store: Any, name: str, holds: Any) -> bool:
     return bool(holds(await store.get(name)))
