@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ COMPLETES = ["task-object.yaml", "task-destination.yaml", "task-limits.yaml"]
 @pytest.fixture(scope="module")
 def space(controlplane) -> Iterator[str]:
     """A namespace for the module: starting Ray costs too much to do it for each test."""
-    name = "velum-up"
+    name = f"velum-up-{uuid.uuid4().hex[:8]}"
     controlplane.kubectl("create", "namespace", name)
     yield name
     controlplane.kubectl("delete", "anontask", "--all", "-n", name, "--wait=false")
