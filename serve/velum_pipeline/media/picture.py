@@ -19,6 +19,8 @@ from velum_pipeline.media.kinds import MediaType
 
 Samples: TypeAlias = NDArray[Any]
 """uint8 or uint16, (H, W) or (H, W, C)."""
+BACKGROUND = 128
+"""What detectors see behind what is not opaque: black and white cut-outs both stand out from it."""
 
 
 class Layout(Enum):
@@ -32,7 +34,7 @@ class Layout(Enum):
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is opacity, which redaction never touches."""
+        """Whether the last channel is opacity."""
         return self is Layout.BGRA
 
 
@@ -86,13 +88,14 @@ class Picture:
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
-        """BGR uint8 (H, W, 3) as displayed, for detectors.
+        """BGR uint8 (H, W, 3) as displayed, for detectors; over mid-grey where it is not opaque.
 
         The native array itself where that is its form: read it before redaction.
         """
         if self.layout is Layout.BGR and self.native.dtype == np.uint8:
             return self.native
-        return to_bgr8(self.native, self.layout)
+        colours = to_bgr8(self.native, self.layout)
+        return _over_grey(colours, self.native[..., 3]) if self.layout.has_alpha else colours
 
 
 def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
@@ -113,3 +116,14 @@ def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
     if layout is Layout.BGRA:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGRA2BGR), np.uint8)
     return np.asarray(native, np.uint8)
+
+
+def _over_grey(colours: NDArray[np.uint8], opacity: Samples) -> NDArray[np.uint8]:
+    """BGR pixels composited over BACKGROUND by their opacity (H, W), so that shapes made by opacity alone are seen."""
+    alpha = (opacity >> 8).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
+    if alpha.min(initial=255) == 255:
+        return colours
+    weight = np.asarray(cv2.merge([alpha] * 3))
+    behind = np.full_like(colours, BACKGROUND)
+    shown = cv2.multiply(colours, weight, scale=1 / 255)
+    return np.asarray(cv2.add(shown, cv2.multiply(behind, 255 - weight, scale=1 / 255)), np.uint8)

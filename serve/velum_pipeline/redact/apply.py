@@ -1,7 +1,8 @@
 """Redaction in place: every region of a picture, one after the other, each touching its own rectangle and nothing else.
 
-A later region averages what an earlier one left, so overlaps never show more than either. Alpha channels are put back
-as they were. Full frames are never copied or blended: the cost follows the regions' area.
+A later region averages what an earlier one left, so overlaps never show more than either. Opacity is redacted like a
+colour, because a cut-out shows its shape by nothing else; where it is the same all over a region it shows nothing and
+stays, so that opaque pictures stay opaque. Full frames are never copied or blended: the cost follows the regions' area.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def apply(
     random = random or np.random.default_rng()
     for region in regions:
         crop = picture.native[region.rows, region.columns]
-        _composite(crop, _cover(crop, region, method, random), region.strength, keep_alpha=picture.layout.has_alpha)
+        cover = _cover(crop, region, method, random)
+        if picture.layout.has_alpha:
+            _cover_alpha(cover, crop, method)
+        _composite(crop, cover, region.strength)
 
 
 def _cover(crop: Samples, region: Region, method: Method, random: np.random.Generator) -> Samples:
@@ -55,6 +59,15 @@ def _cover(crop: Samples, region: Region, method: Method, random: np.random.Gene
     wide, high = min(across * SMOOTH, columns), min(down * SMOOTH, rows)
     smooth = np.clip(_resize(cells, wide, high, cv2.INTER_CUBIC), 0, white).astype(crop.dtype)
     return _resize(smooth, columns, rows, cv2.INTER_LINEAR)
+
+
+def _cover_alpha(cover: Samples, crop: Samples, method: Method) -> None:
+    """Set the cover's opacity where averaging it is not right: black is opaque, and what is even stays as it is."""
+    opacity = crop[..., 3]
+    if method is Method.BLACKEN:
+        cover[..., 3] = np.iinfo(crop.dtype).max
+    elif (opacity == opacity[0, 0]).all():
+        cover[..., 3] = opacity[0, 0]
 
 
 def _averages(crop: Samples, region: Region, across: int, down: int) -> NDArray[np.float32]:
@@ -87,17 +100,14 @@ def _means(samples: NDArray[Any], across: int, down: int) -> NDArray[np.float32]
     return np.asarray(sums / np.float32(high * wide), np.float32)
 
 
-def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8], *, keep_alpha: bool) -> None:
+def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8]) -> None:
     """Write the cover over the crop by strength / 255, in place.
 
     Both products are exact where the strength is 0 or 255, at 8 and at 16 bits (65535 * 255 < 2**24, so float32 holds
     them).
     """
     channels = 1 if crop.ndim == 2 else crop.shape[2]
-    planes = [strength] * channels
-    if keep_alpha:
-        planes[-1] = np.zeros_like(strength)
-    weight = np.asarray(cv2.merge(planes), crop.dtype) if channels > 1 else strength.astype(crop.dtype)
+    weight = np.asarray(cv2.merge([strength] * channels) if channels > 1 else strength, crop.dtype)
     shown = cv2.multiply(cover, weight, scale=1 / 255)
     kept = cv2.multiply(crop, 255 - weight, scale=1 / 255)
     cv2.add(shown, kept, dst=crop)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from velum_pipeline import media
 from velum_pipeline.media import Layout
 from velum_pipeline.media.exif import orientation_of
+from velum_pipeline.media.kinds import PNG
 from velum_pipeline.options import Limits
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,12 @@ def test_eight_bits_come_back_exactly(
     assert np.array_equal(again.native, picture.native)
     shown = Image.open(io.BytesIO(coded)).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     assert np.array_equal(np.asarray(shown), samples)
-    assert np.array_equal(picture.pixels[..., ::-1], np.atleast_3d(samples)[..., :3] * np.ones((1, 1, 3), np.uint8))
+    shown = np.atleast_3d(samples)[..., :3] * np.ones((1, 1, 3), np.uint8)
+    if layout.has_alpha:
+        alpha = samples[..., 3:] / 255
+        assert np.abs(picture.pixels[..., ::-1] - (shown * alpha + 128 * (1 - alpha))).max() <= 1
+    else:
+        assert np.array_equal(picture.pixels[..., ::-1], shown)
 
 
 @pytest.mark.parametrize("extension", ["png", "tiff"])
@@ -99,6 +105,21 @@ def test_unusual_samples_look_the_same(
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(media.encode(picture)))
     common = mode if mode in ("I;16", "CMYK") else "RGBA"
     assert np.array_equal(np.asarray(before.convert(common)), np.asarray(after.convert(common)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("colour", [0, 255])
+def test_detectors_see_what_is_drawn_by_opacity_alone(dtype: Any, colour: int) -> None:
+    white = np.iinfo(dtype).max
+    samples = np.full((20, 30, 4), colour * (white // 255), dtype)
+    samples[..., 3] = white
+    samples[5:15, 10:20, 3] = 0
+    pixels = media.Picture(PNG, samples, Layout.BGRA).pixels
+    assert (pixels[5:15, 10:20] == 128).all()
+    assert (pixels[:5] == colour).all()
+    samples[..., 3] = white
+    opaque = media.Picture(PNG, samples, Layout.BGRA)
+    assert (opaque.pixels == colour).all()
 
 
 @pytest.mark.parametrize(("mode", "key"), [("RGB", (1, 2, 3)), ("L", 7), ("P", 0), ("1", 1)])

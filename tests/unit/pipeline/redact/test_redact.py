@@ -57,16 +57,48 @@ def test_every_layout_and_depth(
     result, strength = run(samples, layout, objects, options(method, ignores=(Ignore(30, 30, 5, 5),)))
     assert result.dtype == dtype
     assert np.array_equal(result[strength == 0], samples[strength == 0])
-    if layout.has_alpha:
-        assert np.array_equal(result[..., 3], samples[..., 3])
-        result, samples = result[..., :3], samples[..., :3]
     full = strength == 255
+    if layout.has_alpha and method is Method.BLACKEN:
+        assert (result[full][:, 3] == np.iinfo(dtype).max).all()
+        result, samples = result[..., :3], samples[..., :3]
     assert (result[full] != samples[full]).mean() > 0.8
     if method is Method.BLACKEN:
         assert (result[full] == 0).all()
     else:
         white = np.iinfo(dtype).max
         assert abs(float(result[full].mean()) - float(samples[full].mean())) < 0.08 * white
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("method", DESTROYING)
+def test_what_is_drawn_by_opacity_alone_is_redacted(
+    options: Callable[..., Options], found: Callable[..., Detections], method: Method, dtype: Any
+) -> None:
+    """A plate cut out of a white sticker: every colour is the same, the characters are holes."""
+    white = np.iinfo(dtype).max
+    samples = np.full((100, 200, 4), white, dtype)
+    samples[30:60, 40:160:8, 3] = 0
+    plate = ("license-plate", 30, 25, 170, 65)
+    result, strength = run(samples, Layout.BGRA, found(plate), options(method))
+    holes, between = result[45, 40:160:8, 3], result[45, 44:160:8, 3]
+    steps = np.abs(holes.astype(float) - between)
+    assert (steps > 0.1 * white).sum() <= 1  # the edge of a cell
+    assert np.array_equal(result[strength == 0], samples[strength == 0])
+
+
+@pytest.mark.parametrize("opacity", [0, 120, 255])
+@pytest.mark.parametrize("method", [Method.BLUR, Method.PIXELATE])
+def test_even_opacity_stays(
+    texture: Callable[..., Array],
+    options: Callable[..., Options],
+    found: Callable[..., Detections],
+    method: Method,
+    opacity: int,
+) -> None:
+    samples = texture(60, 80, 4)
+    samples[..., 3] = opacity
+    result, _ = run(samples, Layout.BGRA, found(("face", 20, 10, 50, 50)), options(method))
+    assert np.abs(result[..., 3].astype(int) - opacity).max() <= 1  # rounding where strengths are partial
 
 
 def test_detect_changes_nothing(
