@@ -10,6 +10,7 @@ Chroma subsampling is kept, so that chroma outside the regions is averaged over 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,8 +37,12 @@ EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 ICC_PREFIX = b"ICC_PROFILE\0"
 ICC_CHUNK = 65_519
-HARMLESS = "extraneous bytes before marker 0xd9"
-"""Padding between the last scan and the end marker: every pixel was decoded before it, and cameras write it."""
+PADDING = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""What libjpeg says of bytes between the last scan and the end marker.
+
+Cameras pad with zeros or ones there, after every pixel was decoded. Any other bytes are samples that a damaged scan did
+not get to.
+"""
 SUBSAMPLINGS = ("444", "422", "420", "440", "411")
 
 
@@ -129,10 +134,19 @@ def _samples(data: bytes, layout: Layout) -> Samples:
         reason = str(error)
         if "remature end" in reason:
             raise TruncatedMedia(f"the JPEG is truncated: {reason}") from None
-        if HARMLESS not in reason:
+        if not _is_padding(data, reason):
             raise CorruptMedia(f"the JPEG does not decode: {reason}") from None
         samples = simplejpeg.decode_jpeg(data, space, strict=False)
     return np.asarray(samples[..., 0] if layout is Layout.GREY else samples)
+
+
+def _is_padding(data: bytes, reason: str) -> bool:
+    """Whether a decoder's complaint is about padding before the end marker, and nothing else."""
+    found, scan = PADDING.search(reason), _header(data).scan
+    if found is None or scan is None:
+        return False
+    before = data[scan : data.find(END, scan)].rstrip(b"\xff")  # libjpeg does not count these
+    return not before[max(0, len(before) - int(found[1])) :].strip(b"\0\xff")
 
 
 def _subsampling(data: bytes) -> str:

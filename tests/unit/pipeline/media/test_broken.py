@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -311,10 +312,35 @@ def test_bigtiff_is_refused(texture: Callable[..., Array], save: Callable[..., b
         media.decode(save(texture(20, 20), "TIFF", big_tiff=True), Limits())
 
 
-def test_padding_before_the_end_marker_is_no_damage(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
-    data = save(texture(20, 20), "JPEG")
-    padded = media.decode(data[:-2] + b"\0\0\0" + data[-2:], Limits())
+@pytest.mark.parametrize("padding", [b"\0\0\0", b"\xff\xff\xff", b"\0\xff\xff", b"\0" * 500, b"\xff\0\0"])
+@pytest.mark.parametrize("form", ["JPEG", "JPEG progressive"])
+def test_padding_before_the_end_marker_is_no_damage(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str, padding: bytes
+) -> None:
+    data = whole(texture, save, form)
+    padded = media.decode(data[:-2] + padding + data[-2:], Limits())
     assert np.array_equal(padded.native, media.decode(data, Limits()).native)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "JPEG progressive"])
+def test_samples_left_over_before_the_end_marker_are_damage(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str
+) -> None:
+    """A flipped bit can make the decoder end early, with a picture that is shifted from there on."""
+    data = whole(texture, save, form)
+    complaints = 0
+    for at in range(data.rindex(b"\xff\xda") + 14, len(data) - 40, 3):
+        flipped = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+        try:
+            simplejpeg.decode_jpeg(flipped, "BGR")
+        except ValueError as error:
+            if "before marker 0xd9" in str(error):
+                complaints += 1
+                with pytest.raises(MediaError):
+                    media.decode(flipped, Limits())
+    assert complaints > 10
+    with pytest.raises(CorruptMedia):
+        media.decode(data[:-2] + b"\0\1\0" * 10 + data[-2:], Limits())
 
 
 def test_lossless_jpeg_is_named(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
