@@ -9,9 +9,12 @@ What a broken call means is decided here, in one table:
 | seen | means |
 |---|---|
 | connection refused, 404, 503 | nothing was taken: NotStarted, tried again, not counted |
-| 200 | what the body says |
-| connection lost | Failed(WorkerLost): counted, because work that kills its worker must not go on for ever |
+| 200 | what the body says: a replica tells its own failures so, and never otherwise |
+| connection lost, 5xx | Failed(WorkerLost): counted, because work that kills its worker must not go on for ever |
 | any other answer | Failed(PipelineFailed) |
+
+A replica answers every order with 200, also when it failed. So 5xx is Ray's proxy: its bare 500 says that the replica
+died while it had the work.
 """
 
 from typing import Any, Protocol, Self
@@ -86,8 +89,10 @@ async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse) -> Outcom
         return NotStarted(f"Ray Serve takes no work for model {order.spec.model!r} (HTTP {response.status})")
     body = await response.read()
     if response.status != 200:
-        text = body.decode(errors="replace")[:ERROR_TEXT].strip()
-        return Failed(Reason.PIPELINE_FAILED, f"the replica answered {response.status}: {text}")
+        text = f"HTTP {response.status}: {body.decode(errors='replace')[:ERROR_TEXT].strip()}"
+        if response.status >= 500:
+            return Failed(Reason.WORKER_LOST, f"the replica was lost while it had the work ({text})")
+        return Failed(Reason.PIPELINE_FAILED, f"an answer that no replica gives: {text}")
     try:
         return parse_outcome(order, await response.json())
     except (ValueError, KeyError, TypeError) as error:

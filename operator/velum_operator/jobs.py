@@ -104,6 +104,8 @@ class Jobs:
         except Exception as error:  # a bug in the dispatcher must not leave the task running for ever
             log.exception("attempt %d at %s", attempt, task.name)
             outcome = Failed(Reason.PIPELINE_FAILED, f"{type(error).__name__} in the dispatcher")
+        if isinstance(outcome, Failed):  # without its message, which may hold a client's URL: the status has that
+            log.warning("task %s: attempt %d failed: %s", task.name, attempt, outcome.reason)
         desk.outcome, desk.outcome_attempt = outcome, attempt
         self._metrics.attempts.labels(_result(outcome)).inc()
 

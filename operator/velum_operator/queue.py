@@ -94,10 +94,6 @@ class WorkQueue:
             self._again.discard(name)
             self.add(name)
 
-    def poke(self) -> None:
-        """Look at the clock now."""
-        self._poked.set()
-
     def release_due(self) -> float:
         """Add every name whose time has come; return the seconds until the next one, at most LONGEST_SLEEP."""
         now = self._clock.now()

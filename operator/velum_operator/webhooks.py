@@ -9,7 +9,6 @@ id is the same at every try, so that a receiver can drop what it has seen alread
 """
 
 import json
-import re
 from typing import Protocol, Self
 
 import aiohttp
@@ -20,18 +19,9 @@ from velum.api.v1 import task_document
 from velum.clock import Clock
 from velum.errors import ForbiddenTarget, NotFound
 from velum.net import check_url, guarded_session
+from velum.net.headers import refused_header
 from velum.settings import WebhookSettings
-from velum.tasks.store import SecretHeader, TaskStore
-
-FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""RFC 9110, 5.6.2: what a header may be called."""
-
-FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-"""RFC 9110, 5.5: what its value may hold; above all, no line ends."""
-
-OURS = frozenset({"connection", "content-length", "content-type", "host", "te", "trailer", "transfer-encoding",
-                  "upgrade", "webhook-id", "webhook-signature", "webhook-timestamp"})  # fmt: skip
-"""Headers that a task's secret must not set: they frame the request or vouch for it."""
+from velum.tasks.store import TaskStore
 
 USER_AGENT = "velum-webhook/1"
 
@@ -79,8 +69,8 @@ class WebhookDeliverer:
         body = json.dumps(task_document(task, self._endpoint), separators=(",", ":")).encode()
         headers = self._signed(task, body)
         if header is not None:
-            if refused := refused_header(header):
-                return refused
+            if refused := refused_header(header.name, header.value):
+                return f"the secret's {refused}"
             headers[header.name] = header.value
         return await self._call(self._session, task.spec.webhook.url, body, headers)
 
@@ -110,14 +100,3 @@ class WebhookDeliverer:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer.sign(message, now, body.decode()),
         }
-
-
-def refused_header(header: SecretHeader) -> str:
-    """Return why this header cannot be sent, "" when it can. Names the header, never its value."""
-    if FIELD_NAME.fullmatch(header.name) is None:
-        return "the secret's `name` is not the name of an HTTP header"
-    if header.name.lower() in OURS:
-        return f"the secret's header {header.name} is set by Velum itself"
-    if FIELD_VALUE.fullmatch(header.value) is None:
-        return "the secret's `value` holds characters that no HTTP header may hold"
-    return ""

@@ -203,7 +203,7 @@ class Bench:
         """Set the clock forward, and let what is due happen."""
         assert isinstance(self.clock, ManualClock)
         self.clock.forward(seconds=seconds)
-        self.controller.queue.poke()
+        self.controller.queue.release_due()
 
     async def until(self, name: str, holds: Callable[[AnonymizationTask], bool]) -> AnonymizationTask:
         """Return the task as soon as it is like this."""

@@ -62,7 +62,18 @@ async def test_nobody_listens(ray: PlayedRay, dispatcher: ServeDispatcher) -> No
     assert ray.url in outcome.message
 
 
-@pytest.mark.parametrize("status", [302, 400, 418, 500, 502])
+@pytest.mark.parametrize("status", [500, 502, 504])
+async def test_a_proxy_that_lost_its_replica(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
+    """What Ray's proxy says, word for word, when a replica is killed while it works."""
+    ray.answers.append(reply(status, text="Internal Server Error"))
+    outcome = await dispatcher.run(ORDER)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason is Reason.WORKER_LOST
+    assert not outcome.permanent
+    assert f"{status}: Internal Server Error" in outcome.message
+
+
+@pytest.mark.parametrize("status", [302, 400, 418])
 async def test_any_other_answer_is_a_failed_attempt(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
     ray.answers.append(reply(status, text="Traceback: it broke"))
     outcome = await dispatcher.run(ORDER)

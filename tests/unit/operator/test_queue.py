@@ -7,7 +7,6 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.operatorkit import until
 from support.samples import NOW, ManualClock
 from velum_operator.queue import LONGEST_SLEEP, WorkQueue
 
@@ -113,8 +112,8 @@ class TestWakeUps:
         queue.wake_at("near", after(-1))
         assert await asyncio.wait_for(queue.get(), 5) == "near"
         clock.forward(seconds=1000)
-        queue.poke()
-        await until(lambda: len(queue) == 1)
+        queue.release_due()
+        assert len(queue) == 1
         timer.cancel()
         with suppress(asyncio.CancelledError):
             await timer

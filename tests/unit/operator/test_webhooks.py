@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given as each_of
-from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from support.samples import NOW, UID, ManualClock, result, spec, task
@@ -22,7 +20,7 @@ from velum.errors import NotFound, Unavailable
 from velum.settings import WebhookSettings
 from velum.tasks.store import SecretHeader
 from velum.tasks.transitions import end
-from velum_operator.webhooks import OURS, WebhookDeliverer, refused_header
+from velum_operator.webhooks import WebhookDeliverer
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 ENDPOINT = "https://velum.example/"
@@ -190,14 +188,12 @@ class TestSecrets:
         assert value not in said
         assert target.calls == []
 
-    @pytest.mark.parametrize("name", [*sorted(OURS), "Host", "CONTENT-LENGTH", "", "a b", "a:b", "ä", "x\r\n"])
-    def test_names_that_must_not_be_set(self, name: str) -> None:
-        assert refused_header(SecretHeader(name, "s3cr3t"))
-
-    @each_of(st.text(max_size=30), st.text(max_size=30))
-    def test_no_refusal_shows_the_value(self, name: str, value: str) -> None:
-        said = refused_header(SecretHeader(name, f"s3cr3t{value}"))
-        assert "s3cr3t" not in said.replace(name, "")
+    @pytest.mark.parametrize("name", ["Host", "CONTENT-LENGTH", "webhook-signature", "", "a b", "x\r\n"])
+    async def test_a_name_that_must_not_be_set_is_not_sent(self, target: Target, name: str) -> None:
+        said = await call(target.url, SecretHeader(name, "s3cr3t"))
+        assert said.startswith("the secret's `name` ")
+        assert "s3cr3t" not in said
+        assert target.calls == []
 
     async def test_no_error_shows_it_either(self, unused_tcp_port: int) -> None:
         said = await call(f"http://127.0.0.1:{unused_tcp_port}/", SecretHeader("X-Token", "s3cr3t"))
