@@ -17,7 +17,7 @@ from pathlib import Path
 from . import access, servers
 from .errors import StartFailed, StateInvalid
 from .locks import locked
-from .processes import Process, spawn, stop
+from .processes import Process, spawn, stop, undisturbed
 
 Say = Callable[[str], None]
 
@@ -168,12 +168,13 @@ class Plane:
         return record
 
     def _spawn(self, record: Record, name: str, argv: list[str]) -> Record:
-        try:
-            process = spawn(argv, self._state, self._log(name))
-        except OSError as error:
-            raise StartFailed(f"{argv[0]} cannot be started: {error}") from error
-        record = replace(record, processes={**record.processes, name: process})
-        self._save(record)
+        with undisturbed():  # a signal between birth and record would leave a process that nobody knows of
+            try:
+                process = spawn(argv, self._state, self._log(name))
+            except OSError as error:
+                raise StartFailed(f"{argv[0]} cannot be started: {error}") from error
+            record = replace(record, processes={**record.processes, name: process})
+            self._save(record)
         return record
 
     def _wait(self, record: Record, name: str) -> None:

@@ -10,11 +10,19 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 _POLL_S = 0.02  # how often an ending process is looked at; ends take tens of milliseconds
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def _hear_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 @dataclass(frozen=True)
@@ -36,11 +44,30 @@ def spawn(argv: Sequence[str], folder: Path, log: Path) -> Process:
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
-            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            argv,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_hear_signals,  # noqa: PLW1509 - this program has one thread
         )
     # An unreaped child keeps its /proc entry even if it has ended already, so the start time is always there.
     started = _start_ticks(child.pid, zombies=True)
     return Process(child.pid, started if started is not None else -1)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended; then they act.
+
+    A child inherits the mask, so `spawn` clears it there.
+    """
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def stop(process: Process, grace_s: float) -> bool:
