@@ -24,6 +24,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench
 	@$(BIN)/mypy
+	@MYPYPATH=hack $(BIN)/mypy -p localplane
 	@$(BIN)/lint-imports
 	@hack/generate --check
 

@@ -139,6 +139,11 @@ def test_four_classes_with_packs_from_a_folder(tmp_path: Path) -> None:
             assert inside.size == 0 or inside.mean() > 4, each
         untouched = np.abs(before - after).max(axis=2) == 0
         assert untouched.mean() > 0.3, "a PNG keeps every pixel outside the regions"
+        for model in ("centerface", "street"):
+            assert post(velum.url, sample_picture(), face="true", model=model)["status"] == "done", model
+        replica = next(each for each in velum.tree() if "ServeReplica:default" in " ".join(each.cmdline()))
+        replica.kill()
+        assert post(velum.url, sample_picture(), face="true")["status"] == "done", "a dead replica is replaced"
 
 
 def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path) -> None:
