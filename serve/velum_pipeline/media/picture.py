@@ -22,6 +22,14 @@ Samples: TypeAlias = NDArray[Any]
 BACKGROUND = 128
 """What detectors see behind what is not opaque: black and white cut-outs both stand out from it."""
 
+HOT = 1e-3
+"""Share of samples that may be brighter than white is for detectors.
+
+Defective pixels of a sensor are fewer; a face that small is no larger than 45 x 45 pixels of 1920 x 1080.
+"""
+SAMPLED = 1_000_000
+"""Pixels that the brightness is taken from, evenly spread."""
+
 
 class Layout(Enum):
     """What the channels of a native array mean."""
@@ -101,12 +109,12 @@ class Picture:
 def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
     """A BGR uint8 copy of an array in any layout, alpha left out.
 
-    16-bit samples are shifted by as many bits as the brightest one has above eight, because cameras store 10 to 14 bits
-    in 16.
+    16-bit samples are shifted by as many bits as all but the brightest few have above eight, because cameras store 10
+    to 14 bits in 16; the few are clipped.
     """
     if native.dtype == np.uint16:
-        colours = native[..., :3] if native.ndim == 3 else native
-        native = (native >> max(0, int(colours.max(initial=0)).bit_length() - 8)).astype(np.uint8)
+        shift = _bits_used(native[..., :3] if native.ndim == 3 else native) - 8
+        native = np.minimum(native >> max(0, shift), 255).astype(np.uint8)
     if layout is Layout.GREY:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_GRAY2BGR), np.uint8)
     if layout is Layout.CMYK:
@@ -116,6 +124,13 @@ def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
     if layout is Layout.BGRA:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGRA2BGR), np.uint8)
     return np.asarray(native, np.uint8)
+
+
+def _bits_used(colours: Samples) -> int:
+    """How many bits the samples use, the brightest HOT share left out: a hot pixel says nothing about the scene."""
+    step = max(1, round((colours.shape[0] * colours.shape[1] / SAMPLED) ** 0.5))
+    seen = colours[::step, ::step]
+    return int(np.quantile(seen, 1 - HOT, method="lower")).bit_length() if seen.size else 0
 
 
 def _over_grey(colours: NDArray[np.uint8], opacity: Samples) -> NDArray[np.uint8]:

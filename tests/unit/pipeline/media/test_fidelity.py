@@ -107,6 +107,21 @@ def test_unusual_samples_look_the_same(
     assert np.array_equal(np.asarray(before.convert(common)), np.asarray(after.convert(common)))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(100, 100), (2500, 1700)])
+def test_hot_pixels_do_not_darken_what_detectors_see(
+    texture: Callable[..., Array], channels: int, size: tuple[int, int]
+) -> None:
+    samples = texture(*size, channels, np.uint16) >> 6
+    layout = Layout.GREY if channels == 1 else Layout.BGR
+    calm = media.Picture(PNG, samples.copy(), layout).pixels
+    assert calm.max() > 200
+    samples.reshape(size[0], size[1], -1)[:: size[0] // 3 + 1, 0] = 65535
+    hot = media.Picture(PNG, samples, layout).pixels
+    assert (hot != calm).any(axis=2).sum() <= 3
+    assert hot[0, 0].min() == 255
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("colour", [0, 255])
 def test_detectors_see_what_is_drawn_by_opacity_alone(dtype: Any, colour: int) -> None:
