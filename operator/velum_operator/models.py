@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from velum.api.model import AnonymizationModel
+from velum.api.reasons import Reason
 from velum.api.task import TaskSpec
 from velum.clock import Clock
 from velum.errors import Conflict, NotFound, Unavailable
@@ -25,7 +26,7 @@ from velum_operator.desk import newer
 from velum_operator.errors import ServingRefused
 from velum_operator.metrics import ControllerMetrics
 from velum_operator.rayapi import Application, Deployed, RayClient
-from velum_operator.readiness import readiness, state_of
+from velum_operator.readiness import State, readiness, state_of
 from velum_operator.reconcile import Seen
 from velum_operator.serving import build_serving_config, capacity, config_hash
 from velum_operator.slots import Slots
@@ -43,6 +44,9 @@ REFUSED_SECONDS = 30.0
 
 SERVING = frozenset({"RUNNING", "UNHEALTHY"})
 """Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
+
+TROUBLE = frozenset({Reason.DEPLOY_FAILED, Reason.RAY_UNAVAILABLE})
+"""What is logged when a model comes to it: somebody has to do something."""
 
 
 class ModelKeeper:
@@ -66,6 +70,9 @@ class ModelKeeper:
         self._models: dict[str, AnonymizationModel] = {}
         self._wanted: set[str] = set()
         self._opened: set[str] = set()
+        self._failed: set[str] = set()
+        self._told: dict[str, tuple[Reason, str]] = {}
+        self._away = ""
         self._applied = ""
         self._refused: tuple[str, float, str] = ("", 0.0, "")
         self._look = asyncio.Event()
@@ -84,6 +91,8 @@ class ModelKeeper:
             if known is not None and known.metadata.uid == model.metadata.uid:
                 del self._models[model.name]
                 self._wanted.discard(model.name)
+                self._failed.discard(model.name)
+                self._told.pop(model.name, None)
                 self._close(model.name)
                 self.changed(model.name)
                 self._look.set()
@@ -101,7 +110,7 @@ class ModelKeeper:
     # What the controller asks
 
     def view(self, spec: TaskSpec) -> Seen:
-        """Return whether the task's model exists and serves its classes, and what to tell people if not."""
+        """Return whether the task's model exists, serves its classes, can be deployed; what to tell people if not."""
         model = self._models.get(spec.model)
         if model is None:
             known = ", ".join(sorted(self._models)) or "none"
@@ -109,6 +118,9 @@ class ModelKeeper:
         lacking = [name for name in spec.classes.names() if name not in model.spec.classes]
         if lacking:
             return "lacks-class", _lacks(model, lacking)
+        if model.name in self._failed:
+            # Without Ray's own words: they change from try to try, and each change would be a write for every task.
+            return "failed", f"model {model.name!r} could not be deployed; its own status says why"
         return "known", ""
 
     def want(self, name: str) -> None:
@@ -139,9 +151,12 @@ class ModelKeeper:
             if await self._apply(deployed):
                 deployed = await self._ray.deployed()
         except Unavailable as error:
-            log.warning("%s", error)
+            if self._away != str(error):
+                log.warning("%s", error)
+            self._away = str(error)
             await self._report(None, str(error))
             return SOON_SECONDS if self._wanted else IDLE_SECONDS
+        self._away = ""
         await self._report(deployed, self._refused[2])
         waiting = any(_waiting(deployed.applications.get(name)) for name in self._wanted)
         return SOON_SECONDS if waiting else IDLE_SECONDS
@@ -181,12 +196,28 @@ class ModelKeeper:
                 self._open(model)
             elif deployed is None or application is None or application.status == "DEPLOY_FAILED":
                 self._close(model.name)
-            await self._write(model, deployed, application, trouble)
+            state = state_of(model.name in self._wanted, deployed is not None, application, trouble)
+            self._tell(model.name, state)
+            if deployed is not None:  # while Ray is away, what it said last holds
+                self._judge(model.name, state.reason is Reason.DEPLOY_FAILED and model.name not in self._opened)
+            await self._write(model, state)
 
-    async def _write(
-        self, model: AnonymizationModel, deployed: Deployed | None, application: Application | None, trouble: str
-    ) -> None:
-        state = state_of(model.name in self._wanted, deployed is not None, application, trouble)
+    def _tell(self, name: str, state: State) -> None:
+        """Log it when a model gets into trouble, and out of it: once per change, not at every look."""
+        told, now = self._told.get(name), (state.reason, state.message)
+        self._told[name] = now
+        if state.reason in TROUBLE and told != now:
+            log.warning("model %s: %s: %s", name, *now)
+        elif told is not None and told[0] in TROUBLE and state.reason not in TROUBLE:
+            log.info("model %s: %s: %s", name, *now)
+
+    def _judge(self, name: str, failed: bool) -> None:
+        """Note whether the model cannot be deployed; the tasks that wait for it say so."""
+        if failed is not (name in self._failed):
+            self._failed ^= {name}
+            self.changed(name)
+
+    async def _write(self, model: AnonymizationModel, state: State) -> None:
         status = readiness(model, state, self._clock.now())
         if status == model.status:
             return

@@ -47,14 +47,14 @@ a list does not show what is missing in it)."""
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
-Seen = tuple[Literal["known", "missing", "lacks-class"], str]
+Seen = tuple[Literal["known", "missing", "lacks-class", "failed"], str]
 
 
 class Models(Protocol):
     """What the controller asks of the models."""
 
     def view(self, spec: TaskSpec) -> Seen:
-        """Return whether the task's model exists and serves its classes, and what to tell people if not."""
+        """Return whether the task's model exists, serves its classes, can be deployed; what to tell people if not."""
         ...
 
     def want(self, name: str) -> None:

@@ -15,7 +15,8 @@ class Facts:
 
     `running`: the attempt this process has handed out and awaits, if any. `outcome` with `outcome_attempt`: how an
     attempt of this process ended. `manifest`: the manifest found in storage for the attempt that the status names;
-    looked for only when nothing runs. `slot`: whether the model has room. `model`: what is known of the task's model.
+    looked for only when nothing runs. `slot`: whether the model has room. `model`: what is known of the task's model
+    (`failed`: it is there, but cannot be deployed).
     `exported`: the published files are at the destination. `delivered`: how the webhook call just made ended, as an
     error text, empty for success. `files_removed`: the task's folder is gone.
     """
@@ -25,7 +26,7 @@ class Facts:
     outcome_attempt: int = 0
     manifest: Manifest | None = None
     slot: bool = False
-    model: Literal["known", "missing", "lacks-class"] = "known"
+    model: Literal["known", "missing", "lacks-class", "failed"] = "known"
     model_message: str = ""
     exported: bool = False
     export_error: str = ""

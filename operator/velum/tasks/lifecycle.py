@@ -217,12 +217,22 @@ def _start(task: AnonymizationTask, facts: Facts, status: TaskStatus, now: datet
     if status.retry_at is not None and now < status.retry_at:
         return Decision(status, notes=notes, wake=_earlier(status.retry_at, deadline))
     if not facts.slot:
-        return Decision(status, notes=notes, wake=deadline)
+        return Decision(_waiting(facts, status), notes=notes, wake=deadline)
     attempt = status.attempt + 1
     status = say(status, Phase.RUNNING, Reason.STARTED, f"attempt {attempt} runs").model_copy(
         update={"attempt": attempt, "started_at": status.started_at or now, "retry_at": None}
     )
     return Decision(status, (Start(attempt),), notes, _deadline_at(task, status))
+
+
+def _waiting(facts: Facts, status: TaskStatus) -> TaskStatus:
+    """Return the status of a task that waits for room. As a rule it says nothing: a write for each task in the queue
+    would cost more than it tells. Only when waiting alone will not help, it says so, and later that it does again."""
+    if facts.model == "failed":
+        return say(status, Phase.PENDING, Reason.DEPLOY_FAILED, facts.model_message)
+    if status.reason == Reason.DEPLOY_FAILED:
+        return say(status, Phase.PENDING, Reason.QUEUED, "waits for room in the model")
+    return status
 
 
 def _publish(task: AnonymizationTask, manifest: Manifest, status: TaskStatus, now: datetime) -> Decision:

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from support.operatorkit import (
     Counting,
     Failed,
@@ -172,6 +174,39 @@ class TestFailures:
             task = await b.until("a", done)
             assert task.status.complete
             assert task.status.failures == 0
+
+    async def test_a_task_says_that_its_model_cannot_be_deployed(self, store: Counting, given: Settings) -> None:
+        """Once, and once that it waits again: two writes more than a task whose model is well."""
+        async with bench(store, given, capacity=0) as b:
+            await store.create("a", spec(), labels={})
+            await b.until("a", lambda task: True)
+            await b.settled()
+            assert store.count("write_status") == 0
+            b.models.seen = ("failed", "model 'default' could not be deployed")
+            for _ in range(3):
+                b.controller.wake_model("default")
+                await b.settled()
+            task = await store.get("a")
+            assert (task.status.phase, task.status.reason) == (Phase.PENDING, "DeployFailed")
+            assert "could not be deployed" in task.status.message
+            assert store.count("write_status") == 1
+            b.models.seen = ("known", "")
+            b.controller.wake_model("default")
+            task = await b.until("a", lambda task: task.status.reason == "Queued")
+            b.slots.resize("default", 1)
+            task = await b.until("a", done)
+            assert task.status.complete
+            assert store.count("write_status") == 4
+
+    async def test_a_failed_attempt_is_logged_without_what_it_says(
+        self, store: Counting, given: Settings, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with bench(store, given) as b:
+            b.replicas.endings["a"] = [Failed(Reason.SOURCE_FORBIDDEN, "https://cam.example/?token=s3cr3t")]
+            await store.create("a", spec(), labels={})
+            await b.until("a", done)
+        assert "task a: attempt 1 failed: SourceForbidden" in caplog.text
+        assert "s3cr3t" not in caplog.text
 
     async def test_a_bug_in_the_dispatcher_is_a_failed_attempt(self, store: Counting, given: Settings) -> None:
         async with bench(store, given) as b:

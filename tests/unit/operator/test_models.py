@@ -1,5 +1,6 @@
 """Models and Ray: what is deployed when, what is written about it, and what tasks are told. Ray is played over HTTP."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,6 +144,67 @@ class TestDeploying:
             assert "no loaded pack finds person" in (await store.get_model("default")).status.message
             assert not k.room()
 
+    async def test_tasks_are_told_that_their_model_failed_and_that_it_does_no_more(
+        self, store: Counting, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        ray.say("default", "DEPLOY_FAILED", "try 1")
+        async with kept(store, given) as k:
+            k.keeper.want("default")
+            k.changed.clear()
+            await k.keeper.look()
+            assert k.changed == ["default"]
+            seen, told = k.keeper.view(spec())
+            assert seen == "failed"
+            assert "'default'" in told
+            ray.say("default", "DEPLOY_FAILED", "try 2")
+            await k.keeper.look()
+            assert k.keeper.view(spec()) == ("failed", told)  # the same words: no write for every task that waits
+            await ray.stop()
+            await k.keeper.look()
+            assert k.keeper.view(spec()) == ("failed", told)
+            await ray.start()
+            assert k.changed == ["default"]
+            ray.say("default", "RUNNING")
+            await k.keeper.look()
+            assert k.changed == ["default"] * 2
+            assert k.keeper.view(spec()) == ("known", "")
+
+    async def test_a_replica_that_is_replaced_is_no_failed_model(
+        self, store: Counting, given: Settings, ray: PlayedRay
+    ) -> None:
+        await store.put_model("default", model_spec())
+        ray.say("default", "UNHEALTHY", "replica died")
+        async with kept(store, given) as k:
+            k.keeper.want("default")
+            await k.keeper.look()
+            assert k.keeper.view(spec()) == ("known", "")
+
+    async def test_trouble_is_logged_once_and_its_end_too(
+        self, store: Counting, given: Settings, ray: PlayedRay, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "velum_operator.models")
+        await store.put_model("default", model_spec())
+        ray.say("default", "DEPLOY_FAILED", "no loaded pack finds person")
+        async with kept(store, given) as k:
+            k.keeper.want("default")
+            for _ in range(3):
+                await k.keeper.look()
+            assert warnings(caplog) == ["model default: DeployFailed: no loaded pack finds person"]
+            caplog.clear()
+            await ray.stop()
+            for _ in range(3):
+                await k.keeper.look()
+            away, model = warnings(caplog)
+            assert model == f"model default: RayUnavailable: {away}"
+            await ray.start()
+            caplog.clear()
+            ray.say("default", "RUNNING")
+            for _ in range(2):
+                await k.keeper.look()
+            assert warnings(caplog) == []
+            assert caplog.text.count("model default: Deployed: ") == 1
+
     async def test_a_refused_config_is_not_put_again_at_once(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
@@ -160,6 +222,10 @@ class TestDeploying:
             k.keeper.observe(ModelEvent("present", model))
             await k.keeper.look()
             assert await k.ready() == ("True", "Deployed")
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 class TestChanges:

@@ -22,7 +22,7 @@ from velum.tasks.store import SecretHeader
 from velum.tasks.transitions import end
 from velum_operator.webhooks import WebhookDeliverer
 
-SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
 ENDPOINT = "https://velum.example/"
 
 

@@ -30,7 +30,7 @@ facts_seen = st.builds(
     outcome_attempt=st.integers(0, 4),
     manifest=st.none() | st.builds(manifest, st.integers(1, 4), uid=st.sampled_from([task().metadata.uid, "other"])),
     slot=st.booleans(),
-    model=st.sampled_from(["known", "known", "known", "missing", "lacks-class"]),
+    model=st.sampled_from(["known", "known", "known", "missing", "lacks-class", "failed"]),
     exported=st.booleans(),
     export_error=st.sampled_from(["", "", "disk full"]),
     delivered=st.sampled_from([None, None, "", "refused"]),
