@@ -1,10 +1,12 @@
 """One region per detection, by the object's class and what the detector knew about it.
 
-face            the box, padded elliptically
-license-plate   the quadrilateral of its corners, padded in perspective; the box, padded, where corners are unknown or
-absurd person, vehicle the segment, slightly widened; the box where there is none ``bbox`` makes every shape a box.
-Gradients belong to faces and plates alone (contract v1 names no others), so that persons and vehicles end at their
-outline. ``ignores`` are cut out last, whatever the shape.
+* face: the box, padded elliptically.
+* license-plate: the quadrilateral of its corners, padded in perspective, where a plate can look like that. Where it
+  hardly can, together with the box, padded. Where corners are unknown or absurd, the box alone.
+* person, vehicle: the segment, slightly widened; the box where there is none.
+
+``bbox`` makes every shape a box. Gradients belong to faces and plates alone (contract v1 names no others), so that
+persons and vehicles end at their outline. ``ignores`` are cut out last, whatever the shape.
 """
 
 from __future__ import annotations
@@ -31,6 +33,20 @@ QUAD_MIN_AREA = 0.35
 wide as high covers 0.32, but its box is nearly square and then safer anyway."""
 QUAD_MIN_OVERLAP = 0.7
 """Share of the box that the quadrilateral's own bounding box must cover, and the other way round."""
+QUAD_MAX_ANGLE = 0.12
+"""Sine of the angle between the long sides, 7 degrees.
+
+Perspective makes a plate's sides meet, but from where its characters can be read hardly more than that; a quadrilateral
+that is a wedge has a corner in the wrong place and would leave part of the plate out.
+"""
+QUAD_MAX_ASPECT = 7.0
+"""Longer by shorter sides. The widest plates are 4.7 times as wide as high, seen from 45 degrees above 6.7 times."""
+BOX_MARGIN = 0.1
+"""Growth of a plate's box that counts as plate.
+
+Boxes of plates end at the characters as often as at the frame; two thirds of QUAD_MARGIN, because a box is already
+larger than the plate in it wherever that is turned.
+"""
 SEGMENT_MARGIN = 0.02
 """Of the object's longer side.
 
@@ -84,20 +100,40 @@ def _shape_strength(
     detections: Detections, row: int, settings: ClassOptions, bbox: bool, width: int, height: int
 ) -> tuple[int, int, NDArray[np.uint8]]:
     object_class, box = detections.classes[row], detections.boxes[row]
-    corners = detections.corners[row] if detections.corners is not None else None
-    use_quad = (
-        object_class is ObjectClass.LICENSE_PLATE and not bbox and corners is not None and _plausible(corners, box)
+    if object_class is not ObjectClass.LICENSE_PLATE:
+        shape = shapes.rounded if object_class is ObjectClass.FACE and not bbox else shapes.boxed
+        window = _grown(box, settings.gradient_start, width, height)
+        return *window[:2], shape(*_growths(box, window), settings)
+    corners = detections.corners[row] if detections.corners is not None and not bbox else None
+    return _plate_strength(box, corners, settings, width, height)
+
+
+def _plate_strength(
+    box: Floats, corners: NDArray[np.float32] | None, settings: ClassOptions, width: int, height: int
+) -> tuple[int, int, NDArray[np.uint8]]:
+    around = _grown(box, settings.gradient_start + BOX_MARGIN, width, height)
+    if corners is None or not _fits(corners, box):
+        return *around[:2], _plate_box(box, around, settings)
+    extent = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    x1, y1, x2, y2 = _grown(extent, settings.gradient_start + QUAD_MARGIN, width, height)
+    if _plausible(corners, box):
+        return x1, y1, shapes.quad(corners, x1, y1, x2 - x1, y2 - y1, QUAD_MARGIN, settings)
+    x1, y1, x2, y2 = min(x1, around[0]), min(y1, around[1]), max(x2, around[2]), max(y2, around[3])
+    turned = shapes.quad(corners, x1, y1, x2 - x1, y2 - y1, QUAD_MARGIN, settings)
+    return x1, y1, np.maximum(turned, _plate_box(box, (x1, y1, x2, y2), settings))
+
+
+def _plate_box(box: Floats, window: tuple[int, int, int, int], settings: ClassOptions) -> NDArray[np.uint8]:
+    across, down = (np.maximum(grown - np.float32(BOX_MARGIN), 0) for grown in _growths(box, window))
+    return shapes.boxed(across, down, settings)
+
+
+def _growths(box: Floats, window: tuple[int, int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    x1, y1, x2, y2 = window
+    return (
+        shapes.growth(x2 - x1, x1, float(box[0]), float(box[2])),
+        shapes.growth(y2 - y1, y1, float(box[1]), float(box[3])),
     )
-    if use_quad and corners is not None:
-        box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
-    margin = QUAD_MARGIN if use_quad else 0.0
-    x1, y1, x2, y2 = _grown(box, settings.gradient_start + margin, width, height)
-    if use_quad and corners is not None:
-        return x1, y1, shapes.quad(corners, x1, y1, x2 - x1, y2 - y1, margin, settings)
-    across = shapes.growth(x2 - x1, x1, float(box[0]), float(box[2]))
-    down = shapes.growth(y2 - y1, y1, float(box[1]), float(box[3]))
-    shape = shapes.rounded if object_class is ObjectClass.FACE and not bbox else shapes.boxed
-    return x1, y1, shape(across, down, settings)
 
 
 def _grown(box: Floats, growth: float, width: int, height: int) -> tuple[int, int, int, int]:
@@ -111,8 +147,8 @@ def _grown(box: Floats, growth: float, width: int, height: int) -> tuple[int, in
     return x1, y1, x2, y2
 
 
-def _plausible(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
-    """Whether four corners are a convex clockwise quadrilateral that fits its box."""
+def _fits(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
+    """Whether four corners are a convex clockwise quadrilateral whose own box is nearly the detected one."""
     if not np.isfinite(corners).all():
         return False
     corners = corners.astype(np.float64)
@@ -126,9 +162,20 @@ def _plausible(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
     own_area = float(np.prod(high - low))
     shared = np.minimum(high, box[2:]) - np.maximum(low, box[:2])
     overlap = float(np.prod(np.maximum(shared, 0)))
-    if min(box_area, own_area) <= 0 or overlap < QUAD_MIN_OVERLAP * max(box_area, own_area):
+    return min(box_area, own_area) > 0 and overlap >= QUAD_MIN_OVERLAP * max(box_area, own_area)
+
+
+def _plausible(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
+    """Whether a plate can look like a quadrilateral that fits its box: not too thin for it, and no wedge."""
+    corners = corners.astype(np.float64)
+    if cv2.contourArea(corners.astype(np.float32)) < QUAD_MIN_AREA * float((box[2] - box[0]) * (box[3] - box[1])):
         return False
-    return float(cv2.contourArea(corners.astype(np.float32))) >= QUAD_MIN_AREA * box_area
+    top, right, bottom, left = np.roll(corners, -1, axis=0) - corners
+    pairs = ((top, -bottom), (right, -left))
+    lengths = [sum(float(np.hypot(*side)) for side in pair) for pair in pairs]
+    one, other = pairs[0] if lengths[0] >= lengths[1] else pairs[1]
+    angle = abs(one[0] * other[1] - one[1] * other[0]) / (np.hypot(*one) * np.hypot(*other))
+    return bool(max(lengths) <= QUAD_MAX_ASPECT * min(lengths) and angle <= QUAD_MAX_ANGLE)
 
 
 def _segment_strength(mask: Mask, box: Floats, width: int, height: int) -> tuple[int, int, NDArray[np.uint8]]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from velum_pipeline import regions
 from velum_pipeline.detections import Detections, Mask, as_classes
 from velum_pipeline.options import ClassOptions, Ignore, Method, ObjectClass, Options
+from velum_pipeline.regions.build import BOX_MARGIN
 
 WIDTH, HEIGHT = 120, 90
 COORDINATE = st.floats(-60, 180, width=32)
@@ -81,6 +82,7 @@ def test_the_box_is_full_its_surroundings_are_not_and_ignores_are_empty(
     assert (full[inside & ~spared] == 255).all()
     assert (full[spared] == 0).all()
     reach = stop + extra if name.relative_kernel else 0.0
+    reach += BOX_MARGIN if name is ObjectClass.LICENSE_PLATE else 0.0
     pad_x, pad_y = (max(box[2] - box[0], 1) * reach / 2 + 1, max(box[3] - box[1], 1) * reach / 2 + 1)
     beyond = np.ones(full.shape, bool)
     beyond[touched(box + np.array([-pad_x, -pad_y, pad_x, pad_y]))] = False
@@ -102,17 +104,25 @@ def test_strength_never_rises_outwards(x: float, y: float, w: float, h: float, e
 
 def test_the_gradient_is_linear_between_stop_and_start() -> None:
     full = strength(one("license-plate", (40, 30, 80, 60)), wish(1.0, 0.2))
-    # To the right of the box (half width 20): pixel 80 + k begins at growth k / 20.
-    expected = [min(1.0, (1.0 - k / 20) / 0.8) * 255 for k in range(20)]
-    assert np.abs(full[45, 80:100] - np.array(expected)).max() <= 1
-    assert full[45, 100:].max() == 0
+    # To the right of the box (half width 20): pixel 80 + k begins at growth k / 20, of which the margin is free.
+    expected = [min(1.0, (1.0 - k / 20 + BOX_MARGIN) / 0.8) * 255 for k in range(22)]
+    assert np.abs(full[45, 80:102] - np.array(expected)).max() <= 1
+    assert full[45, 102:].max() == 0
     assert full[45, 20] == full[45, 99]
 
 
 def test_no_gradient_is_a_hard_edge() -> None:
-    full = strength(one("license-plate", (40, 30, 80, 60)), wish(0.0, 0.0))
+    full = strength(one("face", (40, 30, 80, 60)), wish(0.0, 0.0))
     assert set(np.unique(full)) == {0, 255}
     assert full.sum() == 255 * 40 * 30
+
+
+@pytest.mark.parametrize("bbox", [False, True])
+def test_the_box_of_a_plate_has_a_margin(bbox: bool) -> None:
+    """Its half sides are 20 and 15 pixels; a tenth of them, in whole pixels, is full too."""
+    full = strength(one("license-plate", (40, 30, 80, 60)), wish(0.0, 0.0, bbox=bbox))
+    assert (full[28:62, 38:82] == 255).all()
+    assert full.sum() <= 255 * 44 * 34
 
 
 def test_a_face_is_rounded_and_a_boxed_face_is_not() -> None:
@@ -140,7 +150,10 @@ def test_a_plate_follows_its_corners() -> None:
     assert full[22, 32] == 0
     assert full[52, 90] == 0
     assert (full > 0).sum() < 0.8 * (strength(one("license-plate", box), wish(0.2)) > 0).sum()
-    assert strength(one("license-plate", box, corners=corners), wish(0.0, bbox=True)).sum() == 255 * 62 * 34
+    assert np.array_equal(
+        strength(one("license-plate", box, corners=corners), wish(bbox=True)),
+        strength(one("license-plate", box), wish()),
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,13 +166,46 @@ def test_a_plate_follows_its_corners() -> None:
         np.array([[30, 20], [50, 20], [50, 30], [30, 30]]),  # far smaller than the box
         np.array([[0, 0], [119, 0], [119, 89], [0, 89]]),  # far larger
         np.array([[30, 20], [90, 20], [32, 22], [30, 50]]),  # not convex
-        np.array([[30, 20], [90, 50], [90, 50.5], [30, 20.5]]),  # a sliver
         np.array([[1e30, 0], [2e30, 0], [2e30, 1e30], [1e30, 1e30]]),
     ],
 )
 def test_absurd_corners_fall_back_to_the_box(corners: np.ndarray[Any, Any]) -> None:
     found = one("license-plate", (30, 20, 90, 50), corners=corners[None].astype(np.float32))
     assert np.array_equal(strength(found, wish()), strength(one("license-plate", (30, 20, 90, 50)), wish()))
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [[30, 20], [90, 50], [90, 50.5], [30, 20.5]],  # a sliver
+        [[30, 20], [90, 32], [90, 38], [30, 50]],  # a wedge
+        [[30, 38], [90, 20], [90, 50], [30, 44]],  # the other way round
+        [[30, 20], [90, 41], [90, 50], [30, 29]],  # too thin for its length
+        [[27, 25], [92, 19], [92, 30], [28, 53]],  # a wedge that sticks out
+    ],
+)
+def test_doubtful_corners_add_to_the_box_and_take_nothing_from_it(corners: list[list[float]]) -> None:
+    points = np.array([corners], np.float32)
+    full = strength(one("license-plate", (30, 20, 90, 50), corners=points), wish())
+    boxed = strength(one("license-plate", (30, 20, 90, 50)), wish())
+    assert (full >= boxed).all()
+    assert (full[20:50, 30:90] == 255).all()
+    quad = cv2.fillConvexPoly(np.zeros((HEIGHT, WIDTH), np.uint8), np.rint(points[0]).astype(np.int32), 1)
+    assert (full[quad > 0] > 200).all()
+
+
+@pytest.mark.parametrize("angle", [0, 5, 10, 15, -15, 90, 75])
+def test_a_turned_plate_is_followed(angle: float) -> None:
+    """A European plate, 4.7 times as wide as high, turned in the plane of the picture."""
+    turn = np.deg2rad(angle)
+    half = np.array([[-33, -7], [33, -7], [33, 7], [-33, 7]], float)
+    corners = half @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) + (60, 45)
+    box = tuple(float(value) for value in (*corners.min(axis=0), *corners.max(axis=0)))
+    full = strength(one("license-plate", box, corners=corners[None].astype(np.float32)), wish(0.0))
+    quad = cv2.fillConvexPoly(np.zeros((HEIGHT, WIDTH), np.uint8), np.rint(corners).astype(np.int32), 1)
+    inner = cv2.erode(quad, np.ones((3, 3), np.uint8))  # the polygon is drawn with pixels that it only touches
+    assert (full[inner > 0] == 255).all()
+    assert (full > 0).sum() < 1.6 * (quad > 0).sum()
 
 
 @given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=4, max_size=4))
