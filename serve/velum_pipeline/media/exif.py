@@ -65,6 +65,10 @@ STRUCTURAL = frozenset({
 MIN_RUN = 200
 """Characters of base64 (or hexadecimal) in a row: a digest or a signature has fewer, a picture has more."""
 ENCODED = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % MIN_RUN)
+PICTURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|ftyp", re.DOTALL)
+"""How JPEG, PNG, WebP and the HEIF family start."""
+CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Bytes that no text has: what stands in a text field with them is something else. A zero may part two texts."""
 REFERENCE = re.compile(rb"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));")
 """An XML character reference: a line break of a base64 text is often written as one."""
 XMP_CARRIES_PIXELS = re.compile(
@@ -129,7 +133,9 @@ def _could_hold_pixels(entry: Entry) -> bool:
     readable = entry.kind in (ASCII, RATIONAL, SIGNED_RATIONAL, FLOAT, DOUBLE)
     if len(entry.raw) > (MAX_READABLE if readable else MAX_OPAQUE) or entry.kind == IFD:
         return True
-    return b"\xff\xd8\xff" in entry.raw or (entry.kind == ASCII and ENCODED.search(_dense(entry.raw)) is not None)
+    if PICTURE.search(entry.raw):
+        return True
+    return entry.kind == ASCII and (CONTROL.search(entry.raw) or ENCODED.search(_dense(entry.raw))) is not None
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:

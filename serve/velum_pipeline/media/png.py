@@ -32,6 +32,8 @@ KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 MAX_TEXT = 1024
 """Bytes of a text chunk: an author or a copyright line fits, a base64 picture does not."""
+MAX_TEXTS = 8192
+"""Bytes of all text chunks of a file, so that no picture is kept in many short ones."""
 
 
 def dimensions(head: bytes) -> Dimensions | None:
@@ -62,7 +64,7 @@ def decode(data: bytes) -> Picture:
         icc=exifs.clean_icc(_profile(chunks), layout),
         xmp=exifs.clean_xmp(_xmp(chunks)),
         thumbnail=exifs.has_thumbnail(exif),
-        extra=b"".join(_chunk(name, body) for name, body in chunks if _keep(name, body)),
+        extra=_kept(chunks),
     )
     return Picture(PNG, native, layout, metadata)
 
@@ -116,10 +118,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position = end + 4
 
 
-def _keep(name: bytes, body: bytes) -> bool:
-    if name == b"tEXt":
-        return len(body) <= MAX_TEXT and not body.lower().startswith(b"raw profile")
-    return name in KEPT and len(body) <= MAX_TEXT
+def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """The ancillary chunks that go into the output; texts in their order as long as there is room."""
+    parts, room = [], MAX_TEXTS
+    for name, body in chunks:
+        if name == b"tEXt" and len(body) <= min(MAX_TEXT, room) and not body.lower().startswith(b"raw profile"):
+            room -= len(body)
+            parts.append(_chunk(name, body))
+        elif name in KEPT and len(body) <= MAX_TEXT:
+            parts.append(_chunk(name, body))
+    return b"".join(parts)
 
 
 def _profile(chunks: list[tuple[bytes, bytes]]) -> bytes | None:

@@ -151,6 +151,19 @@ def test_foreign_chunks_of_png_and_webp_are_left_out(
     assert holds_none_of(anonymized(longer), secret)
 
 
+def test_many_short_texts_of_a_png_are_not_one_long_one(
+    texture: Callable[..., Array], save: Callable[..., bytes]
+) -> None:
+    info = PngInfo()
+    for index in range(200):
+        info.add_text(f"part{index}", "x" * 900)
+    info.add_text("Author", "Ada")
+    coded = anonymized(save(texture(40, 40), "PNG", pnginfo=info))
+    assert coded.count(b"x" * 900) == 9
+    assert sum(len(text) for text in Image.open(io.BytesIO(coded)).info.values()) <= 8192
+    assert Image.open(io.BytesIO(coded)).info["Author"] == "Ada"
+
+
 def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., bytes], secret: bytes) -> None:
     tree = ifds.parse(exif(3, maker=secret))
     details = tree.pages[0].children[ifds.EXIF_POINTER]
@@ -181,6 +194,14 @@ def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., by
         (Entry(12, 2000, bytes(16000)), False),
         (Entry(13, 1, bytes(4)), False),
         (Entry(1, 5, b"\0\xff\xd8\xff\0"), False),
+        (Entry(7, 8, b"\x89PNG\r\n\x1a\n"), False),
+        (Entry(12, 2, b"RIFF\x0a\n\0\0WEBPVP8 "), False),
+        (Entry(5, 2, b"\0\0\0\x18ftypheic\0\0\0\0"), False),
+        (Entry(2, 12, b"RIFF's notes"), True),
+        (Entry(2, 9, b"Ada\0Bob\r\n"), True),
+        (Entry(2, 8, "Zoë; Ł".encode()), True),
+        (Entry(2, 6, b"raw\x02\x90\x01"), False),
+        (Entry(2, 4, b"\x7fELF"), False),
     ],
 )
 def test_values_that_could_hold_a_picture_are_left_out(entry: Entry, kept: bool) -> None:
