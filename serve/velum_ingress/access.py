@@ -2,8 +2,12 @@
 
 The log shows the path and never the query string: a webhook's secret may be in it. Whoever runs the server must switch
 off the server's own access log, which would show it.
+
+A server that stops cancels what has not ended in time. That is no error: such a request is answered 503 if it can be,
+gets its line, and no traceback.
 """
 
+import asyncio
 import logging
 import secrets
 import time
@@ -13,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from velum_ingress.metrics import Metrics
-from velum_ingress.problems import unexpected
+from velum_ingress.problems import stopped, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +31,26 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class Access:
     """ASGI middleware; pure, because the usual base class would buffer and would hide disconnects."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, stopping: asyncio.Event) -> None:
         self._app = app
         self._metrics = metrics
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Exchange(self._app, self._metrics, scope, receive, send).run()
+        exchange = _Exchange(self._app, self._metrics, scope, receive, send)
+        try:
+            await exchange.run()
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            # Taken as the end of the request: whoever cancelled it is the server, and would log it as an error.
+            await exchange.stop()
+        finally:
+            exchange.finish()
 
 
 class _Exchange:
@@ -50,9 +64,9 @@ class _Exchange:
         self._send = send
         self._status = 0
         self._received = self._sent = 0
+        self._started = time.perf_counter()
 
     async def run(self) -> None:
-        started = time.perf_counter()
         try:
             await self._app(self._scope, self._receiving, self._sending)
         except ClientDisconnect:
@@ -63,8 +77,11 @@ class _Exchange:
             if self._status:
                 raise  # the answer is on its way: only a broken connection tells the client now
             await unexpected(error_id)(self._scope, self._receiving, self._sending)
-        finally:
-            self._finish(time.perf_counter() - started)
+
+    async def stop(self) -> None:
+        """Answer a request that the stopping server cancelled, if its answer has not begun."""
+        if not self._status:
+            await stopped()(self._scope, self._receiving, self._sending)
 
     async def _receiving(self) -> Message:
         message = await self._receive()
@@ -77,7 +94,9 @@ class _Exchange:
         self._sent += len(message.get("body", b""))
         await self._send(message)
 
-    def _finish(self, seconds: float) -> None:
+    def finish(self) -> None:
+        """Count the request and write its line."""
+        seconds = time.perf_counter() - self._started
         method, path = self._scope["method"], self._path()
         route = getattr(self._scope.get("route"), "path", "none")
         self._metrics.answered(route, method, self._status, seconds, self._received, self._sent)

@@ -37,6 +37,6 @@ def create_app(store: Store, storage: Storage, settings: Settings, clock: Clock)
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
-    problems.install(app)
-    app.add_middleware(Access, metrics=services.metrics)
+    problems.install(app, ROUTERS)
+    app.add_middleware(Access, metrics=services.metrics, stopping=services.waiting.stopping)
     return app

@@ -1,10 +1,13 @@
 """Back-pressure: how many tasks have not ended, asked of the store at most once a second.
 
-Between two questions the tasks admitted here are added, so that a burst does not pass on an old number. Other
-processes' tasks are seen a second late: the limit protects the store, it is no contract to the task.
+Between two questions the tasks made here are added, so that a burst does not pass on an old number, and an upload holds
+its place from its first byte. Other processes' tasks are seen a second late: the limit protects the store, it is no
+contract to the task.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from velum.clock import Clock
@@ -25,6 +28,7 @@ class Backlog:
         self._asking = asyncio.Lock()
         self._count = 0
         self._asked: datetime | None = None
+        self._entering = 0
 
     async def count(self) -> int:
         """Return how many tasks wait or run, at most a second old. Raises Unavailable."""
@@ -36,8 +40,20 @@ class Backlog:
                 self._asked = now
         return self._count
 
-    async def admit(self) -> None:
-        """Count one more task. Raises QueueFull, Unavailable."""
-        if await self.count() >= self.limit:
-            raise QueueFull(self.limit)
-        self._count += 1
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place for the task that the block makes; a block that ends with an error gives it back.
+
+        Raises:
+            QueueFull: there is none.
+            Unavailable: the store does not answer.
+        """
+        unfinished = await self.count() + self._entering
+        if unfinished >= self.limit:
+            raise QueueFull(unfinished, self.limit)
+        self._entering += 1
+        try:
+            yield
+            self._count += 1
+        finally:
+            self._entering -= 1

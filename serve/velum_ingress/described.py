@@ -30,7 +30,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "There is no such task, or no such result of it.",
         409: "The task has not ended.",
         413: "Too many bytes or pixels.",
-        415: "Neither a picture nor a video that is known.",
+        415: "No picture of a known format. Videos are not supported yet.",
         422: "The task failed.",
         500: "The server or the work failed.",
         503: "The queue is full, or a part of the server does not answer; `Retry-After` says when to try again.",
@@ -72,9 +72,7 @@ _BODY = {
             "schema": {
                 "type": "object",
                 "required": ["fileobject"],
-                "properties": {
-                    "fileobject": {"type": "string", "format": "binary", "description": "The picture or video."}
-                },
+                "properties": {"fileobject": {"type": "string", "format": "binary", "description": "The picture."}},
             }
         }
     },
@@ -82,7 +80,7 @@ _BODY = {
 _LOCATION = {"Location": "The task."}
 
 POST_FILE = _described(
-    "Anonymize a picture or a video",
+    "Anonymize a picture",
     {
         200: _json(schemas.Task, "Done.", _LOCATION),
         202: _json(schemas.Task, "Accepted; follow `Location`.", _LOCATION),
@@ -94,7 +92,7 @@ POST_FILE = _described(
 )
 
 _PICTURES = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp")
-_RESULT_PROBLEMS = _problems(400, 404, 409, 422, 503)
+_RESULT_PROBLEMS = _problems(400, 404, 409, 422, 500, 503)
 _RANGES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names."},
     304: {"description": "Not changed since the version that `If-None-Match` names."},

@@ -15,7 +15,6 @@ from starlette.responses import Response, StreamingResponse
 from velum.api import ResultFile
 from velum.errors import NotFound
 from velum.storage import BlobStore
-from velum_ingress.errors import NoSuchResult
 
 RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*")
 
@@ -38,7 +37,11 @@ EXTENSIONS = {
 
 
 async def stored(request: Request, blobs: BlobStore, file: ResultFile, filename: str) -> Response:
-    """Return a stored file as an answer to this request: 200, 206, 304 or 416. Raises NoSuchResult."""
+    """Return a stored file as an answer to this request: 200, 206, 304 or 416.
+
+    Raises:
+        NotFound: storage has no such file.
+    """
     headers = file_headers(f'"{file.sha256}"', filename)
     if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -52,7 +55,7 @@ async def stored(request: Request, blobs: BlobStore, file: ResultFile, filename:
     status = 200 if span is None else 206
     if request.method == "HEAD" or file.size == 0:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
-    body = await _begun(blobs.stream(file.key, start, end))
+    body = await _begun(file.key, blobs.stream(file.key, start, end))
     return StreamingResponse(body, status, headers, file.media_type)
 
 
@@ -103,12 +106,12 @@ def _span(request: Request, tag: str, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _begun(key: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Return the chunks with the first one read, so that a file that is gone is an error and not a broken answer."""
     try:
         first = await anext(chunks)
-    except (NotFound, StopAsyncIteration) as error:
-        raise NoSuchResult("the file is gone; its task is being deleted") from error
+    except StopAsyncIteration as error:
+        raise NotFound("blob", key) from error
 
     async def rest() -> AsyncIterator[bytes]:
         yield first

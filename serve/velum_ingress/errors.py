@@ -4,9 +4,10 @@ VelumError
 └── IngressError
     ├── MediaRefused(reason)      the upload's own bytes show that it cannot be worked on
     ├── UploadTooLarge(limit)     counted while streaming
-    ├── QueueFull(limit)          too many unfinished tasks; later may help
+    ├── QueueFull(count, limit)   too many unfinished tasks; later may help
     ├── NotReady(name, state)     the task has not ended yet
     ├── NoSuchResult(name)        the task ended, but made no such file
+    ├── ResultMissing(task)       it made the file, nobody deleted it, and storage does not have it
     └── TaskFailed(task)          the task ended without a result
         └── SubmissionFailed      the same, told to the client that waited for it
 
@@ -41,8 +42,9 @@ class UploadTooLarge(IngressError):
 class QueueFull(IngressError):
     """More unfinished tasks than the server keeps."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} tasks are waiting or running already; try again later")
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"the queue is full: {count} tasks of at most {limit} have not ended; try again later")
+        self.count = count
         self.limit = limit
 
 
@@ -56,6 +58,14 @@ class NotReady(IngressError):
 
 class NoSuchResult(IngressError):
     """The task has no such file, and never will."""
+
+
+class ResultMissing(IngressError):
+    """Storage lost a file, or is another one than it was."""
+
+    def __init__(self, name: str, role: str) -> None:
+        super().__init__(f"the {role} of task {name} is missing in storage although nobody deleted it")
+        self.task = name
 
 
 class TaskFailed(IngressError):

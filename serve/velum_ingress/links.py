@@ -20,6 +20,15 @@ def task_id(text: str) -> str:
     return text
 
 
+def path_id(request: Request) -> str:
+    """Return the id in the request's path. Raises NotFound for what cannot be one.
+
+    Read here and not as an argument of each route: FastAPI would describe it a second time, with an answer (422) that
+    is never given.
+    """
+    return task_id(request.path_params["id"])
+
+
 def endpoint(configured: str, request: Request) -> str:
     """Return the base URL of links, without a slash at the end.
 

@@ -6,13 +6,14 @@ the API's word for why a picture failed, `task` its id, `error_id` finds an unex
 """
 
 import logging
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route, Router
 
 from velum.api import Reason
 from velum.errors import (
@@ -29,6 +30,7 @@ from velum_ingress.errors import (
     NoSuchResult,
     NotReady,
     QueueFull,
+    ResultMissing,
     SubmissionFailed,
     TaskFailed,
     UploadTooLarge,
@@ -46,6 +48,7 @@ STATUS: dict[type[VelumError], int] = {
     AlreadyExists: 409,
     UploadTooLarge: 413,
     TaskFailed: 422,
+    ResultMissing: 500,
     QueueFull: 503,
     Unavailable: 503,
 }
@@ -100,6 +103,9 @@ def problem(error: VelumError) -> Problem:
             members |= {"reason": reason, "task": task}
             if isinstance(error, SubmissionFailed):
                 status = REASON_STATUS.get(reason, 500)
+        case ResultMissing(task=task):
+            log.error("%s", error)
+            members["task"] = task
         case Unavailable(part=part):
             log.warning("%s", error)  # the reason names places that are none of the client's business
             text = f"{part} is unavailable; try again later"
@@ -115,8 +121,14 @@ def unexpected(error_id: str) -> Problem:
     return Problem(500, f"the server failed; its log has the details under {error_id}", error_id=error_id)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of this app an answer of ours."""
+def stopped() -> Problem:
+    """Return the answer for a request that the server could not finish before it stopped."""
+    return Problem(503, "the server is stopping; try again", {"Retry-After": str(RETRY_SECONDS[Unavailable])})
+
+
+def install(app: FastAPI, routers: Sequence[Router]) -> None:
+    """Make every error of this app an answer of ours. `routers`: where to look for what an address does allow."""
+    everywhere = (app.router, *routers)
 
     async def of_ours(_: Request, error: Exception) -> Response:
         assert isinstance(error, VelumError)  # noqa: S101 - registered for this class
@@ -124,21 +136,24 @@ def install(app: FastAPI) -> None:
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        text = _HTTP_TEXTS.get(error.status_code, error.detail).format(method=request.method)
-        return Problem(error.status_code, text, dict(error.headers or {}))
-
-    async def of_validation(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
-        first = error.errors()[0]
-        field = ".".join(str(each) for each in first["loc"][1:]) or "request"
-        return Problem(400, f"{field}: {first['msg']}", field=field)
+        text, headers = error.detail, dict(error.headers or {})
+        if error.status_code == 404:
+            text = "there is nothing at this address; /docs lists what there is"
+        elif error.status_code == 405:
+            headers["Allow"] = allowed = ", ".join(_allowed(request, everywhere))
+            text = f"{request.method} is not possible at this address; {allowed} are"
+        return Problem(error.status_code, text, headers)
 
     app.add_exception_handler(VelumError, of_ours)
     app.add_exception_handler(HTTPException, of_http)
-    app.add_exception_handler(RequestValidationError, of_validation)
 
 
-_HTTP_TEXTS = {
-    404: "there is nothing at this address; /docs lists what there is",
-    405: "{method} is not possible at this address; the Allow header tells what is",
-}
+def _allowed(request: Request, routers: Iterable[Router]) -> list[str]:
+    """Return all methods of the request's address: the router names only those of the first route that has it."""
+    found = (
+        route.methods or ()
+        for router in routers
+        for route in router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return sorted({method for methods in found for method in methods})

@@ -50,6 +50,14 @@ class Services:
             reencoding=asyncio.Semaphore(REENCODERS),
         )
 
+    def stop(self) -> None:
+        """Release all requests that wait, with 202 and their task: it is kept, and goes on after a restart.
+
+        To be called in the event loop, before the HTTP server is told to stop: it waits for open requests, and cancels
+        those that take too long.
+        """
+        self.waiting.stopping.set()
+
     @property
     def namespace(self) -> str:
         """The namespace of the tasks made here: part of their folders' keys."""

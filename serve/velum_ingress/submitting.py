@@ -12,6 +12,7 @@ from velum.api.meta import CREATED_BY
 from velum.api.task import task_folder
 from velum.errors import AlreadyExists, ForbiddenTarget, InvalidInput, NotFound, Unavailable, VelumError
 from velum.net import check_url
+from velum_ingress.hints import not_served
 from velum_ingress.links import LONGEST_ID, task_id
 from velum_ingress.parameters import Submission
 from velum_ingress.services import Services
@@ -25,16 +26,12 @@ INPUT = "input"
 LONGEST_NAME = 255
 """Characters of a file name, as in the resource."""
 
-PACK_OF = {"face": "centerface", "license-plate": "street", "person": "street", "vehicle": "street"}
-"""The pack that the hint names for a class: what ships with Velum, smallest first."""
-
 
 async def check(services: Services, submission: Submission) -> None:
     """Check what can be known before a byte of the file is read.
 
     Raises:
         InvalidInput: no such model, it does not serve a class, or the webhook may not be called.
-        QueueFull: too many tasks are waiting.
         Unavailable: the store does not answer, or the server's default model does not exist.
     """
     await _check_model(services, submission)
@@ -43,7 +40,6 @@ async def check(services: Services, submission: Submission) -> None:
             await check_url(submission.webhook, allow_private=services.settings.webhook.allow_private)
         except ForbiddenTarget as error:
             raise InvalidInput("webhook", error.why) from error
-    await services.backlog.admit()
 
 
 async def _check_model(services: Services, submission: Submission) -> None:
@@ -55,15 +51,10 @@ async def _check_model(services: Services, submission: Submission) -> None:
         if submission.model_named:
             raise InvalidInput("model", f"there is no model {name[:LONGEST_ID]!r}; the models are: {known}") from error
         raise Unavailable("default model", f"{name!r} does not exist; the models are: {known}") from error
-    served = model.spec.classes
-    for wanted in submission.classes.names():
-        if wanted not in served:
-            raise InvalidInput(
-                wanted,
-                f"model {name!r} serves {', '.join(served)} only. `velum models fetch {PACK_OF[wanted]}` gets a pack "
-                "that finds it; then start `velum up` again, or in a cluster add pack and class to the "
-                "AnonymizationModel",
-            )
+    missing = [wanted for wanted in submission.classes.names() if wanted not in model.spec.classes]
+    if missing:
+        models = await services.store.list_models()
+        raise InvalidInput(missing[0], not_served(model, missing, submission.classes.names(), models))
 
 
 async def submit(
@@ -72,18 +63,20 @@ async def submit(
     """Write the upload and create its task.
 
     Raises:
+        QueueFull: too many tasks have not ended; no byte was read.
         InvalidInput, MediaRefused, UploadTooLarge: the request is at fault.
         Unavailable: storage or the store do not answer.
     """
     folder = task_folder(services.namespace, name)
-    try:
-        upload = await receive(chunks, boundary, services.storage.inputs, folder + INPUT, services.settings.limit)
-        task = await _create(services, submission, name, upload)
-    except BaseException:
-        # Shielded: a request that is cancelled must still not leave a picture behind.
-        await asyncio.shield(_forget(services, folder))
-        services.metrics.uploads.labels("refused").inc()
-        raise
+    async with services.backlog.place():
+        try:
+            upload = await receive(chunks, boundary, services.storage.inputs, folder + INPUT, services.settings.limit)
+            task = await _create(services, submission, name, upload)
+        except BaseException:
+            # Shielded: a request that is cancelled must still not leave a picture behind.
+            await asyncio.shield(_forget(services, folder))
+            services.metrics.uploads.labels("refused").inc()
+            raise
     services.metrics.uploads.labels("accepted").inc()
     return task
 

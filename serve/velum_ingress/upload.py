@@ -47,7 +47,7 @@ async def receive(
 
     Raises:
         InvalidInput: the form is broken, or has no file, an empty one, two, or parts that are not known.
-        MediaRefused: the bytes are no picture or video, truncated, or announce too many pixels.
+        MediaRefused: the bytes are no picture, truncated, or announce too many pixels.
         UploadTooLarge: more bytes than the limit.
         Unavailable: storage does not take it.
     """
@@ -127,8 +127,11 @@ class _Taker:
         if self._media_type is None:
             raise MediaRefused(
                 Reason.UNSUPPORTED_MEDIA,
-                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF or BMP picture and no video that is known",
+                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF or BMP picture",
             )
+        if self._media_type.kind == "video":
+            # Known by its bytes, and not yet worked on: better said here than by a task that fails.
+            raise MediaRefused(Reason.UNSUPPORTED_MEDIA, f"{PART}: videos are not supported yet")
         return self._media_type
 
     def _probe(self) -> None:

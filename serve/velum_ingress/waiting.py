@@ -2,13 +2,15 @@
 
 A request registers what it waits for before it causes it, so that no event falls between. Events are level-triggered:
 after a break the store lists everything again, and what ended meanwhile is told then.
+
+When the process stops nobody waits any more: tasks outlive requests, so each request answers with what it knows.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import cast
+from typing import Any, cast
 
 from velum.errors import VelumError
 from velum.tasks.store import TaskEvent, TaskStore
@@ -29,6 +31,8 @@ class Waiting:
     def __init__(self, store: TaskStore) -> None:
         self._store = store
         self._expected: dict[str, list[tuple[Ends, Expected]]] = {}
+        self.stopping = asyncio.Event()
+        """Set when the process stops, once and for all."""
 
     @contextmanager
     def expect(self, name: str, ends: Ends) -> Iterator[Expected]:
@@ -41,6 +45,16 @@ class Waiting:
             self._expected[name].remove(entry)
             if not self._expected[name]:
                 del self._expected[name]
+
+    async def until(self, expected: Expected, seconds: float, *others: asyncio.Future[Any]) -> None:
+        """Wait until the event has come, the time is up, the process stops, or one of the others is done."""
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            first: set[asyncio.Future[Any]] = {expected, stopping, *others}
+            await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
 
     @property
     def count(self) -> int:

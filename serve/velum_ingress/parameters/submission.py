@@ -27,7 +27,7 @@ from velum.settings import ApiSettings
 from velum.tasks.store import SecretHeader
 from velum_ingress.parameters.query import collect
 from velum_ingress.parameters.secret import secret_header
-from velum_ingress.parameters.table import BY_NAME, CLASSES, HEADER_NAME
+from velum_ingress.parameters.table import BY_NAME, CLASSES, HEADER_NAME, ROWS
 
 BOXED: dict[str, type[BoxedClass]] = {"face": BoxedClass, "license-plate": PlateClass}
 SHAPED: dict[str, type[ShapedClass]] = {"person": PersonClass, "vehicle": ShapedClass}
@@ -113,8 +113,7 @@ def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults
     Raises:
         InvalidInput: `field` is the parameter's name in the contract's spelling.
     """
-    texts = collect(query, BY_NAME)
-    values = {name: BY_NAME[name].reader(name, text) for name, text in texts.items()}
+    values = collect(query, {row.name: row.reader for row in ROWS})
     wanted = _wanted(values, defaults)
     webhook, header = values.get("webhook"), secret_header(values, headers)
     if header is not None and webhook is None:

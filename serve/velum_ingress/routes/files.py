@@ -1,7 +1,6 @@
-"""`POST /v1/file`: a picture or a video comes in. Synchronous unless the client says otherwise."""
+"""`POST /v1/file`: a picture comes in. Synchronous unless the client says otherwise."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -27,9 +26,10 @@ router = APIRouter(tags=["files"])
 
 @router.post("/v1/file", response_model=None, **described.POST_FILE)
 async def post_file(request: Request) -> Response:
-    """Anonymize a picture or a video: 200 with the ended task, or 202 with `Location` for asynchronous requests.
+    """Anonymize a picture: 200 with the ended task, or 202 with `Location` for asynchronous requests.
 
-    A synchronous request that takes longer than the server waits is answered 202 too; the task goes on.
+    A synchronous request is answered 202 too when it takes longer than the server waits, or when the server stops; the
+    task is kept.
     """
     rooms = services(request)
     submission = parse(request.query_params.multi_items(), request.headers, rooms.defaults)
@@ -63,7 +63,7 @@ def _ended(event: TaskEvent) -> bool:
 
 
 async def _end_of(task: AnonymizationTask, expected: Expected, request: Request, rooms: Services) -> AnonymizationTask:
-    """Return the task as it is when it has ended, when the time is up, or when the client has left.
+    """Return the task as it is when it has ended, the time is up, the server stops, or the client has left.
 
     Raises:
         SubmissionFailed: it ended without a result.
@@ -72,9 +72,7 @@ async def _end_of(task: AnonymizationTask, expected: Expected, request: Request,
     leaving = asyncio.create_task(_left(request))
     rooms.metrics.waiting.inc()
     try:
-        limit = rooms.settings.limit.sync_seconds
-        first: set[asyncio.Future[Any]] = {expected, leaving}
-        await asyncio.wait(first, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        await rooms.waiting.until(expected, rooms.settings.limit.sync_seconds, leaving)
     finally:
         rooms.metrics.waiting.dec()
         leaving.cancel()

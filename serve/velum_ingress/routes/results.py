@@ -4,19 +4,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from velum.api import AnonymizationTask, ResultFile
 from velum.api.v1 import filename, status_word
-from velum.errors import InvalidInput, NotFound
+from velum.errors import InvalidInput, NotFound, VelumError
 from velum_ingress import described
 from velum_ingress.downloads import made, result_name, stored
-from velum_ingress.errors import NoSuchResult, NotReady, TaskFailed
-from velum_ingress.links import task_id
+from velum_ingress.errors import NoSuchResult, NotReady, ResultMissing, TaskFailed
+from velum_ingress.links import path_id
 from velum_ingress.parameters import collect
 from velum_ingress.parameters.values import whole
 from velum_ingress.routes.reading import readable
@@ -35,16 +34,15 @@ LEVEL_TYPES = frozenset({"image/png", "image/tiff"})
 
 
 @readable(router, "/v1/file/{id}/anonymised", **described.ANONYMISED)
-async def anonymised(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
+async def anonymised(request: Request) -> Response:
     """Return the anonymized picture, in the format it came in."""
-    rooms = services(request)
-    given = _read(request, {"quality": QUALITY, "compress-level": COMPRESS_LEVEL})
-    task, file = await _result(rooms, id, "anonymised", video=False)
+    given = collect(request.query_params.multi_items(), {"quality": QUALITY, "compress-level": COMPRESS_LEVEL})
+    task, file = await _result(request, "anonymised", video=False)
     # 0 means default, as in the upload: the file as it is.
     quality = given.get("quality") if file.media_type in QUALITY_TYPES else None
     level = given.get("compress-level") if file.media_type in LEVEL_TYPES else None
     if quality in {None, 0, task.spec.quality} and level in {None, task.spec.compress_level}:
-        return await stored(request, rooms.storage.outputs, file, _name(task, "anonymised", file))
+        return await _stored(request, task, "anonymised", file)
     tag = f'"{file.sha256}-q{quality}-c{level}"'
     return await _remade(
         request, task, "anonymised", file, tag, lambda data: media.reencode(data, quality=quality, compress_level=level)
@@ -52,46 +50,43 @@ async def anonymised(request: Request, id: str) -> Response:  # noqa: A002 - the
 
 
 @readable(router, "/v1/file/{id}/binary-mask", **described.MASK)
-async def binary_mask(request: Request, id: str) -> Response:  # noqa: A002
+async def binary_mask(request: Request) -> Response:
     """Return the binary mask: 0 background, 255 anonymized."""
-    return await _mask(request, id, "binary-mask")
+    return await _mask(request, "binary-mask")
 
 
 @readable(router, "/v1/file/{id}/instance-mask", **described.MASK)
-async def instance_mask(request: Request, id: str) -> Response:  # noqa: A002
+async def instance_mask(request: Request) -> Response:
     """Return the instance mask: instance numbers in green, class bits in blue."""
-    return await _mask(request, id, "instance-mask")
+    return await _mask(request, "instance-mask")
 
 
 @readable(router, "/v1/file/{id}/metadata", **described.METADATA)
-async def metadata(request: Request, id: str) -> Response:  # noqa: A002
+async def metadata(request: Request) -> Response:
     """Return what was found in the picture, and where."""
-    rooms = services(request)
-    _read(request, {})
-    task, file = await _result(rooms, id, "metadata", video=False)
-    return await stored(request, rooms.storage.outputs, file, _name(task, "metadata", file))
+    collect(request.query_params.multi_items(), {})
+    task, file = await _result(request, "metadata", video=False)
+    return await _stored(request, task, "metadata", file)
 
 
 @readable(router, "/v1/file/{id}/video/anonymised", **described.VIDEO)
-async def video_anonymised(request: Request, id: str) -> Response:  # noqa: A002
+async def video_anonymised(request: Request) -> Response:
     """Return the anonymized video. Range requests work."""
-    rooms = services(request)
-    _read(request, {})
-    task, file = await _result(rooms, id, "anonymised", video=True)
-    return await stored(request, rooms.storage.outputs, file, _name(task, "anonymised", file))
+    collect(request.query_params.multi_items(), {})
+    task, file = await _result(request, "anonymised", video=True)
+    return await _stored(request, task, "anonymised", file)
 
 
 @readable(router, "/v1/file/{id}/video/metadata", **described.VIDEO_METADATA)
-async def video_metadata(request: Request, id: str) -> Response:  # noqa: A002
+async def video_metadata(request: Request) -> Response:
     """Return what was found in the video's frames, all of them or those from `start` to `end`, both inclusive."""
-    rooms = services(request)
-    given = _read(request, {"start": FRAME, "end": FRAME}, FRAME_ALIASES)
+    given = collect(request.query_params.multi_items(), {"start": FRAME, "end": FRAME}, FRAME_ALIASES)
     start, end = given.get("start", 0), given.get("end")
     if end is not None and end < start:
         raise InvalidInput("end", f"must not be before start, got {start}..{end}")
-    task, file = await _result(rooms, id, "metadata", video=True)
+    task, file = await _result(request, "metadata", video=True)
     if not given:
-        return await stored(request, rooms.storage.outputs, file, _name(task, "metadata", file))
+        return await _stored(request, task, "metadata", file)
     stop = None if end is None else end + 1
     tag = f'"{file.sha256}-{start}-{stop}"'
     return await _remade(
@@ -99,25 +94,17 @@ async def video_metadata(request: Request, id: str) -> Response:  # noqa: A002
     )
 
 
-async def _mask(request: Request, name: str, role: str) -> Response:
-    rooms = services(request)
-    scale = _read(request, {"mask-scale": MASK_SCALE}).get("mask-scale", 100)
-    task, file = await _result(rooms, name, role, video=False)
+async def _mask(request: Request, role: str) -> Response:
+    scale = collect(request.query_params.multi_items(), {"mask-scale": MASK_SCALE}).get("mask-scale", 100)
+    task, file = await _result(request, role, video=False)
     if scale == 100:
-        return await stored(request, rooms.storage.outputs, file, _name(task, role, file))
+        return await _stored(request, task, role, file)
     return await _remade(
         request, task, role, file, f'"{file.sha256}-s{scale}"', lambda data: masks.rescale(data, scale)
     )
 
 
-def _read(
-    request: Request, readers: Mapping[str, Callable[[str, str], Any]], aliases: dict[str, str] | None = None
-) -> dict[str, Any]:
-    texts = collect(request.query_params.multi_items(), readers, aliases)
-    return {name: readers[name](name, text) for name, text in texts.items()}
-
-
-async def _result(rooms: Services, name: str, role: str, *, video: bool) -> tuple[AnonymizationTask, ResultFile]:
+async def _result(request: Request, role: str, *, video: bool) -> tuple[AnonymizationTask, ResultFile]:
     """Return the task and its file of this role.
 
     Raises:
@@ -126,10 +113,10 @@ async def _result(rooms: Services, name: str, role: str, *, video: bool) -> tupl
         TaskFailed: it ended without a result.
         NoSuchResult: it made no such file.
     """
-    task = await rooms.store.get(task_id(name))
+    task = await services(request).store.get(path_id(request))
     match status_word(task):
         case "deleted":
-            raise NoSuchResult(f"the files of task {name} were deleted")
+            raise NoSuchResult(f"the files of task {task.name} were deleted")
         case "failed":
             raise TaskFailed(task)
         case "done" if task.status.result is not None:
@@ -159,6 +146,15 @@ def _why_missing(task: AnonymizationTask, role: str) -> str:
     return f"task {task.name} made no {role}"
 
 
+async def _stored(request: Request, task: AnonymizationTask, role: str, file: ResultFile) -> Response:
+    """Return a file as it is stored."""
+    rooms = services(request)
+    try:
+        return await stored(request, rooms.storage.outputs, file, _name(task, role, file))
+    except NotFound as error:
+        raise await _why_gone(rooms, task.name, role) from error
+
+
 async def _remade(
     request: Request, task: AnonymizationTask, role: str, file: ResultFile, tag: str, make: Callable[[bytes], bytes]
 ) -> Response:
@@ -168,9 +164,26 @@ async def _remade(
         try:
             data = await rooms.storage.outputs.get(file.key)
         except NotFound as error:
-            raise NoSuchResult("the file is gone; its task is being deleted") from error
+            raise await _why_gone(rooms, task.name, role) from error
         new = await asyncio.to_thread(make, data)
     return made(request, new, tag, file.media_type, _name(task, role, file))
+
+
+async def _why_gone(rooms: Services, name: str, role: str) -> VelumError:
+    """Return the error for a file that the task has and storage has not.
+
+    Usually somebody deleted the task since it was read. If nobody did, this is our fault and must not look like a
+    deletion: a client would give the result up for lost while a folder is only not mounted.
+
+    Raises:
+        NotFound: the task is gone.
+        Unavailable: storage does not answer, or its folder is missing.
+    """
+    task = await rooms.store.get(name)
+    if status_word(task) == "deleted" or task.purges_files:
+        return NoSuchResult(f"the file is gone; task {name} is being deleted")
+    await rooms.storage.check()
+    return ResultMissing(name, role)
 
 
 def _name(task: AnonymizationTask, role: str, file: ResultFile) -> str:

@@ -1,7 +1,8 @@
 """`/v1/task/…`: tasks listed, read and deleted. The list's address stands before `{id}`: routes match in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -11,9 +12,9 @@ from velum.api.v1 import STATUS, status_word, task_document
 from velum.errors import InvalidInput, NotFound
 from velum.tasks.store import TaskEvent
 from velum_ingress import described
-from velum_ingress.links import task_id
+from velum_ingress.links import path_id
 from velum_ingress.parameters import collect
-from velum_ingress.parameters.values import boolean, text, whole, word
+from velum_ingress.parameters.values import BOOLEAN, text, whole, word
 from velum_ingress.routes.reading import readable
 from velum_ingress.services import Services, base_url, services
 
@@ -25,6 +26,7 @@ PAGE = 100
 
 STATUS_WORD = word(*dict.fromkeys(STATUS.values()))
 CURSOR = text(2048)
+SCOPE = {"record": BOOLEAN, "files": BOOLEAN}
 
 DELETIONS_AT_A_TIME = 16
 DELETION_SECONDS = 10.0
@@ -35,11 +37,11 @@ DELETION_SECONDS = 10.0
 @readable(router, "/v1/task/lists", include_in_schema=False)
 async def list_tasks(request: Request) -> Response:
     """Return tasks in order of creation. `Link` and `X-Next-Cursor` tell where the next page starts."""
-    given = collect(request.query_params.multi_items(), ("status", "limit", "cursor"))
-    wanted = _status(given)
-    limit = LIMIT("limit", given["limit"]) if "limit" in given else PAGE
-    cursor = CURSOR("cursor", given["cursor"]) if "cursor" in given else None
-    page = await services(request).store.list(phases=_phases(wanted), limit=limit, cursor=cursor)
+    given = collect(request.query_params.multi_items(), {"status": STATUS_WORD, "limit": LIMIT, "cursor": CURSOR})
+    wanted = given.get("status")
+    page = await services(request).store.list(
+        phases=_phases(wanted), limit=given.get("limit", PAGE), cursor=given.get("cursor")
+    )
     # A task that is being deleted shows as deleted, whatever its phase is still.
     shown = [task_document(task, base_url(request)) for task in page.tasks if wanted in {None, status_word(task)}]
     headers = {}
@@ -55,8 +57,8 @@ async def list_tasks(request: Request) -> Response:
 async def delete_tasks(request: Request) -> Response:
     """Delete all tasks, or those with a status. They are gone soon after; running ones are cancelled first."""
     rooms = services(request)
-    given = collect(request.query_params.multi_items(), ("status", "record", "files"))
-    wanted, (record, files) = _status(given), _scope(given)
+    given = collect(request.query_params.multi_items(), {"status": STATUS_WORD, **SCOPE})
+    wanted, (record, files) = given.get("status"), _scope(given)
     gate = asyncio.Semaphore(DELETIONS_AT_A_TIME)
 
     async def one(name: str) -> bool:
@@ -68,24 +70,27 @@ async def delete_tasks(request: Request) -> Response:
 
 
 @readable(router, "/v1/task/{id}", **described.TASK)
-async def get_task(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
+async def get_task(request: Request) -> Response:
     """Return the task as it is now."""
-    collect(request.query_params.multi_items(), ())
-    task = await services(request).store.get(task_id(id))
+    collect(request.query_params.multi_items(), {})
+    task = await services(request).store.get(path_id(request))
     return JSONResponse(task_document(task, base_url(request)))
 
 
 @router.delete("/v1/task/{id}", response_model=None, **described.DELETE_TASK)
-async def delete_task(request: Request, id: str) -> Response:  # noqa: A002
+async def delete_task(request: Request) -> Response:
     """Delete the task, its files, or both. 200: it is done; 202: it will be, once a controller runs again."""
     rooms = services(request)
-    record, files = _scope(collect(request.query_params.multi_items(), ("record", "files")))
-    name = task_id(id)
+    record, files = _scope(collect(request.query_params.multi_items(), SCOPE))
+    name = path_id(request)
     with rooms.waiting.expect(name, _gone if record else _purged) as expected:
         if not await _delete(rooms, name, record=record, files=files):
             raise NotFound("task", name)
         # Asked once: what was deleted before brings no event.
-        done = await _is_deleted(rooms, name, record) or (await asyncio.wait({expected}, timeout=DELETION_SECONDS))[0]
+        done = await _is_deleted(rooms, name, record)
+        if not done:
+            await rooms.waiting.until(expected, DELETION_SECONDS)
+            done = expected.done()
     return JSONResponse({"id": name, "status": "deleted"}, 200 if done else 202)
 
 
@@ -129,10 +134,6 @@ async def _every(rooms: Services, wanted: str | None) -> AsyncIterator[Anonymiza
         cursor = page.cursor
 
 
-def _status(given: dict[str, str]) -> str | None:
-    return str(STATUS_WORD("status", given["status"])) if "status" in given else None
-
-
 def _phases(wanted: str | None) -> Sequence[Phase]:
     """Return the phases behind a status; all of them for `deleted`, which a task of any phase may show."""
     if wanted in {None, "deleted"}:
@@ -140,9 +141,9 @@ def _phases(wanted: str | None) -> Sequence[Phase]:
     return [phase for phase, status in STATUS.items() if status == wanted]
 
 
-def _scope(given: dict[str, str]) -> tuple[bool, bool]:
+def _scope(given: Mapping[str, Any]) -> tuple[bool, bool]:
     """Return whether the record and whether the files are to go."""
-    record, files = (boolean(name, given.get(name, "true")) for name in ("record", "files"))
+    record, files = (given.get(name, True) for name in SCOPE)
     if not record and not files:
         raise InvalidInput("record", "record and files are both false; there is nothing to delete")
     return record, files

@@ -11,14 +11,20 @@ GROWTH_MIB = 48
 """What may be added to the process's peak: obstore's two 8 MiB buffers per direction, and slack. Measured: 4."""
 
 SCRIPT = """
-import asyncio, resource, sys
+import asyncio, resource, struct, sys
 from pathlib import Path
 
 import httpx
 from support.workshop import open_shop
 
 MIB = int(sys.argv[2])
-HEAD = b"\\0\\0\\0\\x18ftypisom" + bytes(100)  # a video by its first bytes, so that no codec holds it
+ROW = 16_384
+
+
+def head(megabytes):
+    # A bitmap of 4096 pixels' width and 32 bits: its header tells how long it is, and no codec has to hold it.
+    rows = megabytes * 2**20 // ROW
+    return struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54 + rows * ROW, 0, 54, 40, ROW // 4, rows, 1, 32, 0, 0, 0, 0, 0, 0)
 
 
 def peak() -> int:
@@ -26,7 +32,7 @@ def peak() -> int:
 
 
 async def form(megabytes):
-    yield b'--b\\r\\ncontent-disposition: form-data; name="fileobject"\\r\\n\\r\\n' + HEAD
+    yield b'--b\\r\\ncontent-disposition: form-data; name="fileobject"\\r\\n\\r\\n' + head(megabytes)
     chunk = bytes(range(256)) * 256
     for _ in range(megabytes * 16):
         yield chunk
@@ -65,17 +71,17 @@ async def main():
         task = await shop.store.get(name)
         key = task.spec.source.object.key
         size = (await shop.storage.inputs.head(key)).size
-        assert size == MIB * 2**20 + len(HEAD), size
+        assert size == MIB * 2**20 + len(head(MIB)), size
         received = peak()
 
         from velum.api import Condition, Phase, ResultFile, TaskResult
-        file = ResultFile(key=key, media_type="video/mp4", size=size, sha256="0" * 64)
+        file = ResultFile(key=key, media_type="image/bmp", size=size, sha256="0" * 64)
         complete = Condition(type="Complete", status="True", reason="Anonymized", last_transition_time=shop.clock.now())
-        update = {"phase": Phase.COMPLETE, "media_type": "video/mp4", "conditions": (complete,),
+        update = {"phase": Phase.COMPLETE, "media_type": "image/bmp", "conditions": (complete,),
                   "result": TaskResult(attempt=1, anonymised=file)}
         await shop.store.write_status(task, task.status.model_copy(update=update))
         shop.storage.outputs.__dict__.update(shop.storage.inputs.__dict__)  # serve the upload itself
-        assert await download(shop.client._transport.app, f"/v1/file/{name}/video/anonymised") == size
+        assert await download(shop.client._transport.app, f"/v1/file/{name}/anonymised") == size
         print(before, received, peak())
 
 asyncio.run(main())

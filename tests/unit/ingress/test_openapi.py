@@ -7,6 +7,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,34 @@ def test_every_reference_leads_somewhere() -> None:
     names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(found)))
     assert names <= set(found["components"]["schemas"])
     assert {"Task", "Problem", "Metadata", "Running", "Down"} <= names
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{method} {path}", each) for path, methods in document()["paths"].items() for method, each in methods.items()
+    ]
+
+
+@pytest.mark.parametrize(("operation", "described"), operations())
+def test_every_parameter_is_there_once_and_those_of_the_path_all(operation: str, described: dict[str, Any]) -> None:
+    places = [(each["name"], each["in"]) for each in described.get("parameters", [])]
+    assert len(places) == len(set(places))
+    assert {name for name, where in places if where == "path"} == set(re.findall(r"{(\w+)}", operation))
+    assert all(each["required"] for each in described.get("parameters", []) if each["in"] == "path")
+
+
+def test_no_answer_is_described_that_is_never_given() -> None:
+    assert "ValidationError" not in json.dumps(document())
+    with_422 = {operation for operation, each in operations() if "422" in each["responses"]}
+    assert with_422 == {operation for operation, _ in operations() if operation.startswith("get /v1/file/{id}/")}
+    for _, each in operations():
+        for status, answer in each["responses"].items():
+            assert (
+                int(status) < 400
+                or "application/problem+json" in answer.get("content", ())
+                or status == "416"
+                or each["tags"] == ["server"]
+            )
 
 
 def test_operations_have_ids_of_their_own() -> None:

@@ -358,9 +358,30 @@ def test_the_same_value_twice_is_no_contradiction() -> None:
     assert asked([("face", "1"), ("face", "1")]) == asked({"face": "1"})
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("face", "true", "TRUE"),
+        ("license-plate", "1", "yes"),
+        ("quality", "80", "80.0"),
+        ("method", "Blur", "blur"),
+        ("ignores", "[]", " [ ]"),
+        ("face-threshold", "0.5", "0.50"),
+    ],
+)
+def test_two_spellings_of_one_value_are_no_contradiction(name: str, one: str, other: str) -> None:
+    rest = [] if name == "face" else [("face", "1")]
+    assert asked([*rest, (name, one), (name.replace("-", "_"), other)]) == asked([*rest, (name, one)])
+
+
+@pytest.mark.parametrize(("one", "other"), [("true", "0"), ("true", "maybe"), ("maybe", "true")])
+def test_two_values_of_one_name_are_refused(one: str, other: str) -> None:
+    assert refused([("face", one), ("face", other)]).field == "face"
+
+
 def test_an_unknown_name_is_refused_even_when_empty() -> None:
     with pytest.raises(InvalidInput):
-        collect([("fac", "")], ["face"])
+        collect([("fac", "")], {"face": BY_NAME["face"].reader})
 
 
 # The webhook's secret header

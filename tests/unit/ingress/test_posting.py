@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from support.samples import model_spec
 from support.workshop import Shop, open_shop, picture
 from velum.api import Phase, Reason
 from velum.tasks.order import Failed
+from velum_ingress.hints import PACK_OF
+from velum_ingress.parameters.table import CLASSES
 from velum_ingress.schemas import Task
+from velum_pipeline.options import ObjectClass
+from velum_pipeline.packs import PackRegistry
 
 TEST_URL = "http://velum.test"
 
@@ -111,7 +117,7 @@ async def test_parameters_reach_the_spec_and_come_back(shop: Shop) -> None:
         ("face=true&webhook=http://127.0.0.1/x", "webhook", "not public"),
         ("face=true&webhook=http://[::1]/x", "webhook", "not public"),
         ("face=true&webhook=http://user:geheim@example.org/", "webhook", "credentials"),
-        (f"face=true&webhook=http://{'a' * 70}.example/", "webhook", "no valid name"),
+        (f"face=true&webhook=http://{'a' * 70}.example/", "webhook", "is no host name"),
     ],
 )
 async def test_a_bad_parameter_is_refused_by_name(idle_shop: Shop, query: str, field: str, part: str) -> None:
@@ -132,7 +138,22 @@ async def test_a_class_that_the_model_does_not_serve_is_refused_with_the_way_to_
         assert answer.status_code == 400
         assert answer.json()["field"] == "license-plate"
         assert "velum models fetch street" in answer.json()["error"]
-        assert "velum models fetch street" in answer.json()["error"]
+        await shop.store.put_model("plates", model_spec(classes=["license-plate"]))
+        answer = await shop.post(query="face=true&license-plate=true")
+        assert "velum models fetch street" in answer.json()["error"]  # that one would refuse the face
+        await shop.store.put_model("both", model_spec(classes=["face", "license-plate"]))
+        answer = await shop.post(query="face=true&license-plate=true")
+        assert answer.json()["error"].endswith("model 'default' serves face only; use model=both")
+        assert "velum models" not in answer.json()["error"]
+        answer = await shop.post(query="face=true&license-plate=true&model=both", headers={"x-is-async": "1"})
+        assert answer.status_code == 202
+
+
+def test_the_hinted_packs_ship_and_find_their_class() -> None:
+    assert set(PACK_OF) == set(CLASSES)
+    registry = PackRegistry()
+    for name, pack in PACK_OF.items():
+        assert ObjectClass(name) in registry.get(pack).classes
 
 
 async def test_a_class_that_the_server_was_not_started_with_is_refused(tmp_path: Path) -> None:
@@ -160,6 +181,9 @@ async def test_a_missing_default_model_is_not_the_clients_fault(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "status", "text"),
     [
+        ({"fileobject": ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(5000), "video/mp4")}, 415, "not supported yet"),
+        ({"fileobject": ("a.jpg", b"\0\0\0\x18ftypisom", "image/jpeg")}, 415, "not supported yet"),
+        ({"fileobject": ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm", "video/webm")}, 415, "not supported yet"),
         ({"fileobject": ("a.jpg", b"", "image/jpeg")}, 400, "empty"),
         ({"fileobject": ("a.jpg", picture()[:-40], "image/jpeg")}, 400, "truncated"),
         ({"fileobject": ("a.png", picture(".png")[:-20], "image/png")}, 400, "truncated"),
@@ -173,9 +197,10 @@ async def test_a_missing_default_model_is_not_the_clients_fault(tmp_path: Path) 
 async def test_a_bad_file_is_refused_and_nothing_is_left(
     idle_shop: Shop, files: object, status: int, text: str
 ) -> None:
-    answer = await idle_shop.post(files=files)
-    assert answer.status_code == status, answer.text
-    assert text in answer.json()["error"]
+    for headers in ({}, {"x-is-async": "true"}):
+        answer = await idle_shop.post(files=files, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert text in answer.json()["error"]
     assert idle_shop.files() == []
     assert (await idle_shop.store.list()).tasks == ()
 
@@ -252,11 +277,21 @@ async def test_a_full_queue_asks_to_come_back(tmp_path: Path) -> None:
         names = [await shop.post_async() for _ in range(2)]
         refused = await shop.post()
         assert refused.status_code == 503
+        assert refused.json()["error"].startswith("the queue is full: 2 tasks of at most 2")
         assert int(refused.headers["retry-after"]) > 0
         task = await shop.store.get(names[0])
         await shop.store.write_status(task, task.status.model_copy(update={"phase": Phase.COMPLETE}))
         shop.clock.forward(seconds=2)
         await shop.post_async()
+
+
+async def test_refused_uploads_leave_the_queue_as_it_was(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, working=False, limit={"queue": 2}) as shop:
+        for _ in range(5):
+            assert (await shop.post(b"no picture")).status_code == 415
+        assert (await shop.client.get("/v1/status")).json()["queue"]["unfinished"] == 0
+        await shop.post_async()
+        assert (await shop.client.get("/v1/status")).json()["queue"]["unfinished"] == 1
 
 
 @pytest.mark.parametrize(
@@ -333,6 +368,21 @@ async def test_the_configured_endpoint_is_in_every_link(tmp_path: Path) -> None:
         links = [value for key, value in answer.json().items() if key.endswith("_link")]
         assert all(link.startswith("https://pictures.example/velum/v1/file/") for link in links)
         assert answer.headers["location"].startswith("https://pictures.example/velum/v1/task/")
+
+
+@pytest.mark.parametrize("host", ["pictures.example", "10.0.0.7:7000", "[::1]:7000"])
+async def test_without_an_endpoint_links_lead_where_the_client_asked(shop: Shop, host: str) -> None:
+    asking = {"host": host}
+    answer = await shop.post(headers=asking)
+    base, task = f"http://{host}", answer.json()
+    assert answer.headers["location"] == f"{base}/v1/task/{task['id']}"
+    await shop.post()
+    page = await shop.client.get("/v1/task/list?limit=1", headers=asking)
+    assert page.headers["link"].startswith(f"<{base}/v1/task/list?limit=1&cursor=")
+    again = await shop.client.get(f"/v1/task/{task['id']}", headers=asking)
+    assert page.json() == [again.json()] == [task]
+    assert {value.removeprefix(base)[:9] for key, value in task.items() if key.endswith("_link")} == {"/v1/file/"}
+    assert f"curl '{base}/v1/status'" in unescape((await shop.client.get("/docs", headers=asking)).text)
 
 
 async def test_a_webhook_is_noted(shop: Shop) -> None:

@@ -26,9 +26,10 @@ EXAMPLES = [
     (ours.MediaRefused(Reason.UNSUPPORTED_MEDIA, "gif"), 415),
     (ours.MediaRefused(Reason.TOO_MANY_PIXELS, "huge"), 413),
     (ours.UploadTooLarge(5), 413),
-    (ours.QueueFull(5), 503),
+    (ours.QueueFull(7, 5), 503),
     (ours.NotReady("x", "queued"), 409),
     (ours.NoSuchResult("no mask"), 404),
+    (ours.ResultMissing("x", "binary-mask"), 500),
     (ours.TaskFailed(task()), 422),
     (ours.SubmissionFailed(task()), 500),
 ]

@@ -1,13 +1,15 @@
 """GET /v1/file/{id}/…: what is there, in whole and in part, and why something is not."""
 
 import json
+from collections.abc import AsyncIterator
 
 import cv2
 import numpy as np
 import pytest
 
-from support.workshop import Shop, picture
+from support.workshop import Shop, open_shop, picture
 from velum.api import Reason
+from velum.api.task import BoxedClass, Classes, ObjectSource, Source, TaskSpec
 from velum.tasks.order import Failed
 from velum_ingress.schemas import Metadata
 from velum_pipeline import media
@@ -23,6 +25,17 @@ async def done(shop: Shop, data: bytes | None = None, query: str = "face=true") 
     answer = await shop.post(data, query)
     assert answer.status_code == 200, answer.text
     return f"/v1/file/{answer.json()['id']}"
+
+
+async def video(shop: Shop) -> str:
+    """Make a task of a video past the upload, which does not take them yet; return where its results are."""
+    await shop.storage.inputs.put("videos/a.mp4", b"a video")
+    spec = TaskSpec(source=Source(object=ObjectSource(key="videos/a.mp4")), classes=Classes(face=BoxedClass()))
+    services = shop.client._transport.app.state.services
+    with services.waiting.expect("video", lambda event: event.task.status.finished) as ended:
+        await shop.store.create("video", spec, labels={})
+        await ended
+    return "/v1/file/video"
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
@@ -235,9 +248,8 @@ async def test_an_image_is_not_under_the_videos_address(shop: Shop) -> None:
 
 async def test_a_video_has_addresses_of_its_own(shop: Shop) -> None:
     shop.worker.video = bytes(range(256)) * 40
-    answer = await shop.post(files={"fileobject": ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(5000), "video/mp4")})
-    task = answer.json()
-    base = f"/v1/file/{task['id']}"
+    base = await video(shop)
+    task = (await shop.client.get(base.replace("/file/", "/task/"))).json()
     assert task["anonymised_link"].endswith(f"{base}/video/anonymised")
     assert task["metadata_link"].endswith(f"{base}/video/metadata")
     part = await shop.client.get(f"{base}/video/anonymised", headers={"range": "bytes=100-199"})
@@ -267,18 +279,52 @@ async def test_a_video_has_addresses_of_its_own(shop: Shop) -> None:
 )
 async def test_frames_are_cut_from_a_videos_metadata(shop: Shop, query: str, ids: range) -> None:
     shop.worker.video = b"video"
-    answer = await shop.post(files={"fileobject": ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(5000), "video/mp4")})
-    frames = (await shop.client.get(f"/v1/file/{answer.json()['id']}/video/metadata{query}")).json()
+    frames = (await shop.client.get(f"{await video(shop)}/video/metadata{query}")).json()
     assert [frame["id"] for frame in frames] == list(ids)
 
 
-async def test_a_file_that_vanished_is_not_found(shop: Shop) -> None:
+FILES = ("anonymised", "anonymised?quality=5", "binary-mask", "binary-mask?mask-scale=9", "metadata")
+
+
+async def test_a_file_that_vanished_is_our_fault_and_named(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     base = await done(shop)
     await shop.storage.outputs.remove("tasks/")
-    for path in ("anonymised", "anonymised?quality=5", "binary-mask", "binary-mask?mask-scale=9", "metadata"):
+    for path in FILES:
         answer = await shop.client.get(f"{base}/{path}")
-        assert answer.status_code == 404, path
-        assert "the file is gone" in answer.json()["error"]
+        assert answer.status_code == 500, path
+        assert answer.json()["error"].startswith(f"the {path.partition('?')[0]} of task {base.rpartition('/')[2]} is")
+    assert "missing in storage" in caplog.text
+
+
+@pytest.mark.parametrize("record", [True, False])
+async def test_a_file_whose_task_is_being_deleted_is_not_found(idle_shop: Shop, record: bool) -> None:
+    """The task is read, then deleted, then its file is opened: nobody works here, so the deletion stays half done."""
+    async with open_shop(idle_shop.folder) as worker:
+        base = await done(worker)
+    name = base.rpartition("/")[2]
+
+    class Deleting(type(idle_shop.storage.outputs)):
+        async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+            await (idle_shop.store.delete(name) if record else idle_shop.store.purge(name))
+            await self.remove("tasks/")
+            async for chunk in super().stream(key, start, end):
+                yield chunk
+
+    idle_shop.storage.outputs.__class__ = Deleting
+    answer = await idle_shop.client.get(f"{base}/metadata")
+    assert answer.status_code == 404
+    assert "is being deleted" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", FILES)
+async def test_storage_that_is_gone_is_no_deletion(shop: Shop, path: str) -> None:
+    base = await done(shop)
+    (shop.folder / "out").rename(shop.folder / "elsewhere")
+    answer = await shop.client.get(f"{base}/{path}")
+    assert answer.status_code == 503
+    assert answer.json()["error"] == "storage is unavailable; try again later"
+    (shop.folder / "elsewhere").rename(shop.folder / "out")
+    assert (await shop.client.get(f"{base}/{path}")).status_code == 200
 
 
 async def test_names_that_headers_cannot_hold(shop: Shop) -> None:

@@ -102,3 +102,22 @@ async def test_the_routers_errors_have_the_contracts_form(shop: Shop, method: st
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["error"] == answer.json()["detail"]
     assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/file", "POST"),
+        ("/v1/task/x", "DELETE, GET, HEAD"),
+        ("/v1/task/list", "DELETE, GET, HEAD"),
+        ("/v1/file/x/anonymised", "GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_all_the_right_ones(shop: Shop, path: str, allowed: str) -> None:
+    answer = await shop.client.request("PUT", path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+    assert answer.json()["error"] == f"PUT is not possible at this address; {allowed} are"

@@ -1,0 +1,36 @@
+"""What a client or operator can do about a class that the chosen model does not find.
+
+The only table of packs in the ingress: it must not load packs itself (it knows no detector). A test holds it against
+the packs that ship.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from velum.api import AnonymizationModel
+
+PACK_OF = {"face": "centerface", "license-plate": "street", "person": "street", "vehicle": "street"}
+"""Class → the pack that finds it, of those that ship with Velum: the quickest to get."""
+
+
+def not_served(
+    model: AnonymizationModel, missing: Sequence[str], wanted: Iterable[str], models: Iterable[AnonymizationModel]
+) -> str:
+    """Return why the model cannot do this work, and the shortest way to one that can.
+
+    Args:
+        model: the one that was chosen.
+        missing: classes that it does not serve; not empty.
+        wanted: all classes of the request: a hint that leads to the next refusal is none.
+        models: all models of the store.
+    """
+    classes = set(wanted)
+    other = next((each.name for each in models if classes <= set(each.spec.classes)), None)
+    if other is not None:
+        way = f"use model={other}"
+    else:
+        packs = " ".join(dict.fromkeys(PACK_OF[each] for each in missing))
+        way = (
+            f"`velum models fetch {packs}` gets a pack that finds it; then start `velum up` again, or in a cluster add "
+            "pack and class to the AnonymizationModel"
+        )
+    return f"model {model.name!r} serves {', '.join(model.spec.classes)} only; {way}"
