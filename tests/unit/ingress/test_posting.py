@@ -2,20 +2,14 @@
 
 import asyncio
 import json
-from html import unescape
 from pathlib import Path
 
 import pytest
 
-from support.samples import model_spec
 from support.workshop import Shop, open_shop, picture
 from velum.api import Phase, Reason
 from velum.tasks.order import Failed
-from velum_ingress.hints import PACK_OF
-from velum_ingress.parameters.table import CLASSES
 from velum_ingress.schemas import Task
-from velum_pipeline.options import ObjectClass
-from velum_pipeline.packs import PackRegistry
 
 TEST_URL = "http://velum.test"
 
@@ -130,30 +124,6 @@ async def test_a_bad_parameter_is_refused_by_name(idle_shop: Shop, query: str, f
     assert part in body["error"]
     assert "geheim" not in answer.text
     assert idle_shop.files() == []
-
-
-async def test_a_class_that_the_model_does_not_serve_is_refused_with_the_way_to_it(tmp_path: Path) -> None:
-    async with open_shop(tmp_path, working=False, classes=["face"]) as shop:
-        answer = await shop.post(query="face=true&license-plate=true")
-        assert answer.status_code == 400
-        assert answer.json()["field"] == "license-plate"
-        assert "velum models fetch street" in answer.json()["error"]
-        await shop.store.put_model("plates", model_spec(classes=["license-plate"]))
-        answer = await shop.post(query="face=true&license-plate=true")
-        assert "velum models fetch street" in answer.json()["error"]  # that one would refuse the face
-        await shop.store.put_model("both", model_spec(classes=["face", "license-plate"]))
-        answer = await shop.post(query="face=true&license-plate=true")
-        assert answer.json()["error"].endswith("model 'default' serves face only; use model=both")
-        assert "velum models" not in answer.json()["error"]
-        answer = await shop.post(query="face=true&license-plate=true&model=both", headers={"x-is-async": "1"})
-        assert answer.status_code == 202
-
-
-def test_the_hinted_packs_ship_and_find_their_class() -> None:
-    assert set(PACK_OF) == set(CLASSES)
-    registry = PackRegistry()
-    for name, pack in PACK_OF.items():
-        assert ObjectClass(name) in registry.get(pack).classes
 
 
 async def test_a_class_that_the_server_was_not_started_with_is_refused(tmp_path: Path) -> None:
@@ -360,29 +330,6 @@ async def test_many_requests_wait_on_one_watch(shop: Shop) -> None:
     answers = await asyncio.gather(*(shop.post(query=f"face=1&name=n{index}.jpg") for index in range(20)))
     assert [answer.status_code for answer in answers] == [200] * 20
     assert [answer.json()["filename"] for answer in answers] == [f"n{index}.jpg" for index in range(20)]
-
-
-async def test_the_configured_endpoint_is_in_every_link(tmp_path: Path) -> None:
-    async with open_shop(tmp_path, api={"endpoint": "https://pictures.example/velum/"}) as shop:
-        answer = await shop.post()
-        links = [value for key, value in answer.json().items() if key.endswith("_link")]
-        assert all(link.startswith("https://pictures.example/velum/v1/file/") for link in links)
-        assert answer.headers["location"].startswith("https://pictures.example/velum/v1/task/")
-
-
-@pytest.mark.parametrize("host", ["pictures.example", "10.0.0.7:7000", "[::1]:7000"])
-async def test_without_an_endpoint_links_lead_where_the_client_asked(shop: Shop, host: str) -> None:
-    asking = {"host": host}
-    answer = await shop.post(headers=asking)
-    base, task = f"http://{host}", answer.json()
-    assert answer.headers["location"] == f"{base}/v1/task/{task['id']}"
-    await shop.post()
-    page = await shop.client.get("/v1/task/list?limit=1", headers=asking)
-    assert page.headers["link"].startswith(f"<{base}/v1/task/list?limit=1&cursor=")
-    again = await shop.client.get(f"/v1/task/{task['id']}", headers=asking)
-    assert page.json() == [again.json()] == [task]
-    assert {value.removeprefix(base)[:9] for key, value in task.items() if key.endswith("_link")} == {"/v1/file/"}
-    assert f"curl '{base}/v1/status'" in unescape((await shop.client.get("/docs", headers=asking)).text)
 
 
 async def test_a_webhook_is_noted(shop: Shop) -> None:
