@@ -92,7 +92,7 @@ async def run_ingress(settings: Settings, kubeconfig: Path | None) -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
+        server.end()
         stopping.cancel()
         await serving
 

@@ -4,9 +4,10 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import uvicorn
+from fastapi import FastAPI
 
 from velum.errors import InvalidInput
 from velum.settings import ApiSettings
@@ -55,13 +56,19 @@ def check_tls(settings: ApiSettings) -> None:
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the composition root decides what ends first."""
 
+    def end(self) -> None:
+        """Let go of the requests that wait for a task, then stop once the others are answered."""
+        app = cast(FastAPI, self.config.app)  # uvicorn takes any kind of app; `server` gives it this one
+        app.state.services.stop()
+        self.should_exit = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
 
-def server(app: Any, settings: ApiSettings) -> Server:
+def server(app: FastAPI, settings: ApiSettings) -> Server:
     """Return the HTTP server for an app. Its access log stays off: query strings carry secrets."""
     config = uvicorn.Config(
         app,

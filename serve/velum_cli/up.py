@@ -161,7 +161,7 @@ class Up:
                     raise StoppedError(f"{name} ended by itself; the log above says why")
         finally:
             checking.cancel()
-            server.should_exit = True
+            server.end()
             await asyncio.gather(*(task for task, name in running.items() if name == HTTP), return_exceptions=True)
             self._operator_stop.set()
             for task, name in running.items():

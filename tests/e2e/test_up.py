@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,21 @@ def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_pa
         assert len(processes) > 3, "the process tree holds Ray"
         assert velum.stop(signal.SIGINT) == 0
     until(lambda: gone(processes), 10, f"all of {processes} ended")
+    assert "Traceback" not in velum.log
+
+
+def test_ctrl_c_answers_who_waits(tmp_path: Path) -> None:
+    """A synchronous request gets its task, which is kept; nobody waits out a grace period."""
+    with VelumUp(tmp_path, ["--no-self-check"]) as velum, ThreadPoolExecutor() as pool:
+        files = {"fileobject": ("p.jpg", sample_picture())}
+        waiting = pool.submit(httpx.post, f"{velum.url}/v1/file", params={"face": "true"}, files=files, timeout=60)
+        until(lambda: bool(httpx.get(f"{velum.url}/v1/task/list").json()), 30, "the task was made")
+        began = time.monotonic()
+        assert velum.stop(signal.SIGINT) == 0
+        assert time.monotonic() - began < 15
+        answer = waiting.result()
+    assert answer.status_code in (200, 202), answer.text  # 200 if the first replica was faster than the signal
+    assert answer.json()["id"]
     assert "Traceback" not in velum.log
 
 
