@@ -13,13 +13,15 @@ gave a recognisable face back, over 300 grids of 4 a smear). So the cells stay f
 * A face is recognised by people at about 16 cells (Harmon and Julesz 1973) and by networks somewhat below; 4 is a
   quarter of that.
 * A plate shows 5 to 8 characters side by side, and a character needs five cells to be read; 2 cells hold three or four
-  characters each.
+  characters each. Who knows font, box and method narrows 1000 candidates by 2 bits, with one copy or with eight
+  (measured; 6 cells gave away 6 and 9).
 * In a standing person the face is a seventh of the height; 16 cells leave it two. In a vehicle seen from behind the
   plate is a quarter of the width; 12 cells leave it three. A portrait is as wide as its face is high, so that neither
   may have more than 6 cells across.
 
-What the floor does not do: hide that two pictures of the same scene show the same object. A few colours survive, and
-they are enough to find a face's own photograph among others. `blacken` leaves nothing.
+What the floor does not do: hide that two pictures show the same scene. A few colours survive, enough to match 4 of 10
+faces blurred at the defaults with their own photographs among 287 (measured; with 8 cells and less noise it was 9).
+`blacken` leaves nothing.
 """
 
 from __future__ import annotations
