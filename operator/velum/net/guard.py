@@ -54,7 +54,7 @@ async def check_url(url: str, *, allow_private: bool) -> None:
     except OSError:
         return
     except UnicodeError as error:
-        raise ForbiddenTarget(url, f"{host} is no host name: {error}") from error
+        raise ForbiddenTarget(url, f"{host} is no host name") from error
     for *_, address in found:
         if not is_public(str(address[0])):
             raise ForbiddenTarget(url, f"{host} has the address {address[0]}, which is not public")
