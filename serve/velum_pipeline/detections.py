@@ -110,10 +110,6 @@ class Detections:
             None if self.masks is None else tuple(self.masks[row] for row in rows),
         )
 
-    def of_class(self, object_class: ObjectClass) -> Detections:
-        """The rows of one class."""
-        return self.select(self.classes == object_class)
-
     def shifted(self, dx: float, dy: float) -> Detections:
         """All coordinates moved by (dx, dy) pixels; masks move by the nearest whole pixel."""
         step = np.array([dx, dy], np.float32)

@@ -195,15 +195,6 @@ class TestWatching:
                 await asyncio.wait_for(seen.until(lambda s: made_now.name in {name for _, name, _ in s.log}), 20)
             assert next(iter(seen.present)) == first.name
 
-    async def test_the_age_of_what_was_heard(self, store: KubernetesStore) -> None:
-        assert store.last_event_age is None
-        async with aclosing(store.watch()) as events:
-            await made(store)
-            await anext(events)
-            assert store.last_event_age is not None
-            assert 0 <= store.last_event_age < 20
-        assert store.last_event_age is None
-
     async def test_a_namespace_sees_only_its_own(
         self, store: KubernetesStore, connect: Connect, controlplane: Any, namespace: str
     ) -> None:

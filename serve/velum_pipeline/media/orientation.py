@@ -28,8 +28,3 @@ def upright(stored: Samples, orientation: int) -> Samples:
     """Samples as displayed. Values outside 2..8, which real files hold, mean upright already."""
     turn = _TURNS.get(orientation)
     return np.ascontiguousarray(turn(stored)) if turn else stored
-
-
-def swaps_sides(orientation: int) -> bool:
-    """Whether the displayed picture is as wide as the stored one is high."""
-    return 5 <= orientation <= 8

@@ -61,12 +61,6 @@ def test_clipped_boxes_lie_inside_and_are_not_empty(value: Detections, width: in
     assert (boxes[:, 2:] > boxes[:, :2]).all()
 
 
-@given(detections())
-def test_classes_part_the_rows(value: Detections) -> None:
-    assert sum(len(value.of_class(name)) for name in ObjectClass) == len(value)
-    assert all((value.of_class(name).classes == name).all() for name in ObjectClass)
-
-
 def test_shifted_and_scaled_move_everything() -> None:
     mask = Mask(2, 4, np.array([[True, False], [False, True]]))
     corners = np.arange(8, dtype=np.float32).reshape(1, 4, 2)

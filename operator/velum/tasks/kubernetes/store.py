@@ -4,10 +4,9 @@ import asyncio
 import logging
 import os
 import socket
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError
@@ -43,7 +42,6 @@ class KubernetesStore:
         self._events = Collection(
             client, api="/apis/events.k8s.io/v1", resource="events", kind="event", namespace=namespace
         )
-        self._watches: list[Watching[AnonymizationTask] | Watching[AnonymizationModel]] = []
         self._instance = f"{socket.gethostname()}-{os.getpid()}"
 
     async def __aenter__(self) -> Self:
@@ -55,15 +53,6 @@ class KubernetesStore:
     async def aclose(self) -> None:
         """Close the connections to the API server."""
         await self._client.close()
-
-    @property
-    def last_event_age(self) -> float | None:
-        """Seconds since the most neglected watch last heard from the server; None when nothing is watched.
-
-        Bookmarks count, and come about once a minute: an age of several minutes means that we are deaf.
-        """
-        now = time.monotonic()
-        return max((now - watch.heard_at for watch in self._watches), default=None)
 
     async def create(
         self, name: str, spec: TaskSpec, *, labels: dict[str, str], header: SecretHeader | None = None
@@ -195,25 +184,15 @@ class KubernetesStore:
 
     async def watch(self) -> AsyncIterator[TaskEvent]:
         """Yield every task, then changes, until closed. Raises Unavailable only at the first try."""
-        with self._watched(Watching(self._tasks, AnonymizationTask)) as watching:
-            async with aclosing(watching.changes()) as changes:
-                async for change in changes:
-                    yield TaskEvent("present" if change.present else "gone", change.resource)
+        async with aclosing(Watching(self._tasks, AnonymizationTask).changes()) as changes:
+            async for change in changes:
+                yield TaskEvent("present" if change.present else "gone", change.resource)
 
     async def watch_models(self) -> AsyncIterator[ModelEvent]:
         """Yield every model, then changes, until closed. Raises Unavailable only at the first try."""
-        with self._watched(Watching(self._models, AnonymizationModel)) as watching:
-            async with aclosing(watching.changes()) as changes:
-                async for change in changes:
-                    yield ModelEvent("present" if change.present else "gone", change.resource)
-
-    @contextmanager
-    def _watched(self, watching: Watching[Resource]) -> Iterator[Watching[Resource]]:
-        self._watches.append(watching)
-        try:
-            yield watching
-        finally:
-            self._watches.remove(watching)
+        async with aclosing(Watching(self._models, AnonymizationModel).changes()) as changes:
+            async for change in changes:
+                yield ModelEvent("present" if change.present else "gone", change.resource)
 
     async def check(self) -> None:
         """Raise Unavailable when the server does not answer, does not know our types, or does not let us read them."""
