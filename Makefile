@@ -17,7 +17,7 @@ up: ## Run Velum on this machine, on port 7000 (ARGS="..." are flags of `velum u
 test: setup-dev ## Run all tests, those on a real API server and a real Ray too (ARGS="..." go to pytest)
 	@hack/controlplane assets >/dev/null
 	@$(BIN)/velum models fetch centerface
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files

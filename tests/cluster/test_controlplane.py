@@ -1,6 +1,7 @@
 """hack/controlplane: it brings up a real API server, says what is wrong, and leaves nothing behind."""
 
 import base64
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -299,7 +301,7 @@ class TestBadInput:
         wait_until_gone(killed)
         with socket.socket() as thief:
             thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            thief.bind(("127.0.0.1", port))
+            until_bound(thief, port)
             thief.listen()
             failed = plane.up()
             assert failed.returncode == 1
@@ -328,6 +330,18 @@ def bystander() -> Iterator[int]:
 
 def up_in(folder: Path) -> list[str]:
     return ["up", "--state", str(folder / "plane"), "--kubeconfig", str(folder / "kubeconfig")]
+
+
+def until_bound(thief: socket.socket, port: int) -> None:
+    """Take a port whose connections are still being torn down by the kernel."""
+    for _ in range(100):
+        try:
+            return thief.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            time.sleep(0.1)
+    raise AssertionError(f"port {port} was not given up")
 
 
 def wait_until_gone(pid: int) -> None:

@@ -11,7 +11,6 @@ from support.velumup import VelumUp
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "contract" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("contract"))
             item.add_marker(pytest.mark.ray)
 
 

@@ -19,7 +19,7 @@ import pytest
 from support.velumup import VelumUp
 from velum_cli.sample import sample_picture
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("up")]
+pytestmark = pytest.mark.ray
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:

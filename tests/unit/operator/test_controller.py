@@ -183,11 +183,12 @@ class TestFailures:
             await b.settled()
             assert store.count("write_status") == 0
             b.models.seen = ("failed", "model 'default' could not be deployed")
+            b.controller.wake_model("default")  # or the first look, if it comes only now
+            task = await b.until("a", lambda task: task.status.reason == "DeployFailed")
             for _ in range(3):
                 b.controller.wake_model("default")
                 await b.settled()
-            task = await store.get("a")
-            assert (task.status.phase, task.status.reason) == (Phase.PENDING, "DeployFailed")
+            assert task.status.phase is Phase.PENDING
             assert "could not be deployed" in task.status.message
             assert store.count("write_status") == 1
             b.models.seen = ("known", "")
