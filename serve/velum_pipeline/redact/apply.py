@@ -19,6 +19,8 @@ from velum_pipeline.options import Method
 from velum_pipeline.redact import floor
 from velum_pipeline.regions import Region
 
+WHITE = {1: 255.0, 2: 65535.0}
+"""The brightest sample, by bytes per sample."""
 SMOOTH = 4
 """Blurred cells are first enlarged this many times with a cubic kernel, then linearly.
 
@@ -52,13 +54,13 @@ def _cover(crop: Samples, region: Region, method: Method, random: np.random.Gene
     cell = floor.cell_size(region.object_class, region.options, region.object_width, region.object_height)
     across, down = floor.grid(cell, columns, rows)
     cells = _averages(crop, region, across, down)
-    white = float(np.iinfo(crop.dtype).max)
-    cells = floor.disturb(cells, white, random)
+    white = WHITE[crop.dtype.itemsize]
+    shown = floor.disturb(cells, white, random).astype(crop.dtype)
     if method is Method.PIXELATE:
-        return _resize(cells.astype(crop.dtype), columns, rows, cv2.INTER_NEAREST)
+        return _resize(shown, columns, rows, cv2.INTER_NEAREST)
     wide, high = min(across * SMOOTH, columns), min(down * SMOOTH, rows)
-    smooth = np.clip(_resize(cells, wide, high, cv2.INTER_CUBIC), 0, white).astype(crop.dtype)
-    return _resize(smooth, columns, rows, cv2.INTER_LINEAR)
+    # On integers cv2 cuts off what a cubic kernel overshoots.
+    return _resize(_resize(shown, wide, high, cv2.INTER_CUBIC), columns, rows, cv2.INTER_LINEAR)
 
 
 def _cover_alpha(cover: Samples, crop: Samples, method: Method) -> None:
