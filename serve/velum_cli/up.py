@@ -149,33 +149,29 @@ class Up:
         packs: tuple[str, ...],
     ) -> None:
         """Run the parts until a signal comes; one that ends before that ends the whole with its error."""
-        running = {asyncio.create_task(part): name for name, part in parts.items()}
+        running = {name: asyncio.create_task(part) for name, part in parts.items()}
         checking = asyncio.create_task(self._checked(url, registry, packs))
         try:
-            if await self._unless_stopped(checking, *running):
+            if await self._unless_stopped(checking, *running.values()):
                 _say_ready(self._settings, url, packs, checking.result(), time.monotonic() - started)
-                await self._unless_stopped(*running)
-            for task, name in running.items():
+                await self._unless_stopped(*running.values())
+            for name, task in running.items():
                 if task.done():
                     task.result()
                     raise StoppedError(f"{name} ended by itself; the log above says why")
         finally:
             checking.cancel()
             server.end()
-            await asyncio.gather(*(task for task, name in running.items() if name == HTTP), return_exceptions=True)
+            await asyncio.gather(running[HTTP], return_exceptions=True)
             self._operator_stop.set()
-            for task, name in running.items():
-                if name == RAY:
-                    task.cancel()
-            await asyncio.gather(checking, *running, return_exceptions=True)
+            running[RAY].cancel()
+            await asyncio.gather(checking, *running.values(), return_exceptions=True)
 
     async def _checked(self, url: str, registry: PackRegistry, packs: tuple[str, ...]) -> int | None:
         """Return how many faces of the sample were hidden; None when no face may be asked for, or on request."""
-        allowed = self._settings.api.classes
-        faces = "face" in {each.value for each in registry.classes(packs)} and (not allowed or "face" in allowed)
-        if not self._check or not faces or self._settings.api.model not in (DEFAULT_MODEL, *packs):
-            return None
-        if self._settings.api.model in packs and "face" not in registry.classes((self._settings.api.model,)):
+        model, allowed = self._settings.api.model, self._settings.api.classes
+        asked = packs if model == DEFAULT_MODEL else tuple(name for name in packs if name == model)
+        if not self._check or "face" not in registry.classes(asked) or (allowed and "face" not in allowed):
             return None
         return await self_check(url)
 

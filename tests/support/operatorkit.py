@@ -113,6 +113,24 @@ class Replicas:
             self.running -= 1
 
 
+WEBHOOK = {"url": "https://receiver.example/hook"}
+
+
+def done(task: AnonymizationTask) -> bool:
+    return task.status.finished
+
+
+def unmount(folder: Path) -> None:
+    """Make every call to a store fail, as on a disk that was unmounted."""
+    folder.rename(folder.with_name("away"))
+    folder.write_text("no folder")
+
+
+def mount(folder: Path) -> None:
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+
+
 class Receiver:
     """A Deliverer whose answers a test gives in advance; afterwards it takes everything."""
 

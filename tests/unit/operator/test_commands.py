@@ -4,12 +4,16 @@ import asyncio
 from pathlib import Path
 
 from support.operatorkit import (
+    WEBHOOK,
     Counting,
     Receiver,
     Replicas,
     StillModels,
     bench,
+    done,
+    mount,
     storage_of,
+    unmount,
     until,
 )
 from support.samples import ManualClock, spec
@@ -20,23 +24,6 @@ from velum.storage import BlobStore, Storage
 from velum.tasks.order import WorkOrder
 from velum.tasks.store import TaskEvent
 from velum_operator.janitor import KEEP
-
-WEBHOOK = {"url": "https://receiver.example/hook"}
-
-
-def done(task) -> bool:
-    return task.status.finished
-
-
-def unmount(folder: Path) -> None:
-    """Make every call to a store fail, as on a disk that was unmounted."""
-    folder.rename(folder.with_name("away"))
-    folder.write_text("no folder")
-
-
-def mount(folder: Path) -> None:
-    folder.unlink()
-    folder.with_name("away").rename(folder)
 
 
 class TestCommands:

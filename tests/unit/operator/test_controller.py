@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from support.operatorkit import (
+    WEBHOOK,
     Counting,
     Failed,
     Replicas,
     bench,
+    done,
     storage_of,
     until,
     write_result,
@@ -20,23 +22,6 @@ from velum.api.status import Phase, WebhookState
 from velum.errors import Conflict, Unavailable
 from velum.settings import Settings
 from velum.tasks.order import NotStarted, WorkOrder, work_order
-
-WEBHOOK = {"url": "https://receiver.example/hook"}
-
-
-def done(task) -> bool:
-    return task.status.finished
-
-
-def unmount(folder: Path) -> None:
-    """Make every call to a store fail, as on a disk that was unmounted."""
-    folder.rename(folder.with_name("away"))
-    folder.write_text("no folder")
-
-
-def mount(folder: Path) -> None:
-    folder.unlink()
-    folder.with_name("away").rename(folder)
 
 
 class TestHappyPath:
