@@ -9,7 +9,7 @@ from velum.api.task import Classes, TaskSpec
 from velum.errors import InvalidInput
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import PipelineError
-from velum_pipeline.options import Limits, Method
+from velum_pipeline.options import Gps, Limits, Method
 from velum_pipeline.pipeline import anonymize as run
 from velum_serve.options import pipeline_options
 
@@ -24,17 +24,20 @@ class Done:
     error: str = ""
 
 
-def spec_of(classes: Sequence[str], method: str) -> TaskSpec:
+def spec_of(classes: Sequence[str], method: str, *, gps: str = "keep", lossless: bool = False) -> TaskSpec:
     """Return the spec for these classes with the contract's defaults.
 
     Raises:
-        InvalidInput: no such method, or one that makes no picture.
+        InvalidInput: no such method, or one that makes no picture; or gps is neither keep nor strip.
     """
     methods = [each.value for each in Method if each is not Method.DETECT]
     if method not in methods:
         raise InvalidInput("--method", f"{method!r} is none of {', '.join(methods)}")
+    if gps not in list(Gps):
+        raise InvalidInput("--gps", f"{gps!r} is none of {', '.join(Gps)}")
     wanted = Classes.model_validate({name.replace("-", "_"): {} for name in classes})
-    return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, "classes": wanted, "method": method})
+    wish = {"classes": wanted, "method": method, "gps": gps, "lossless": lossless}
+    return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, **wish})
 
 
 def require_names(pictures: Sequence[Path]) -> None:

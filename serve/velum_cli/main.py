@@ -111,6 +111,10 @@ def anonymize(
     output: Annotated[Path, typer.Option("--output", help="Folder for the results.")] = Path("anonymized"),
     classes: flags.Classes = None,
     method: Annotated[str, typer.Option("--method", help="blur, pixelate, blacken.")] = "blur",
+    gps: Annotated[str, typer.Option("--gps", help="The place in the metadata: keep or strip.")] = "keep",
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Change nothing outside the regions, not even by encoding anew.")
+    ] = False,
     packs: flags.Packs = None,
     config: flags.Config = None,
 ) -> None:
@@ -128,7 +132,7 @@ def anonymize(
         wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))
         local.require_names(pictures)
         require_classes(registry, names, wanted)
-        spec = local.spec_of(wanted, method)
+        spec = local.spec_of(wanted, method, gps=gps, lossless=lossless)
         detector = registry.load(names)
         limits = Limits(max_pixels=settings.limit.pixels)
         done = [local.anonymize_file(path, output, detector, spec, limits) for path in pictures]

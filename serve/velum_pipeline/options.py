@@ -89,6 +89,13 @@ class SaveMask(StrEnum):
         return self in (SaveMask.ALL, SaveMask.INSTANCE)
 
 
+class Gps(StrEnum):
+    """What becomes of the place that a picture's metadata names."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+
+
 class ObjectClass(StrEnum):
     """The kinds of objects that can be anonymized. The order is the order of detections in metadata and masks."""
 
@@ -221,7 +228,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Options:
-    """One request's wishes. ``classes`` holds the requested classes and no others; it is copied and read-only."""
+    """One request's wishes. ``classes`` holds the requested classes and no others; it is copied and read-only.
+
+    ``lossless``: change nothing outside the regions, so that ``quality`` does not apply to a JPEG (media/splice.py).
+    """
 
     method: Method
     classes: Mapping[ObjectClass, ClassOptions]
@@ -232,6 +242,8 @@ class Options:
     score: bool = False
     quality: int = DEFAULT_QUALITY
     compress_level: int = DEFAULT_COMPRESS_LEVEL
+    lossless: bool = False
+    gps: Gps = Gps.KEEP
     save_mask: SaveMask = SaveMask.ALL
     mask_scale: int = 100
     watermark: bool = False
@@ -239,6 +251,7 @@ class Options:
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", _require_member("method", Method, self.method))
         object.__setattr__(self, "save_mask", _require_member("save-mask", SaveMask, self.save_mask))
+        object.__setattr__(self, "gps", _require_member("gps", Gps, self.gps))
         classes = {_require_member("classes", ObjectClass, name): value for name, value in self.classes.items()}
         if not classes:
             raise OptionError("classes", f"at least one of {', '.join(ObjectClass)} must be requested")

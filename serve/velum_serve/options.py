@@ -6,7 +6,7 @@ agree today; should a newer resource allow more than this pipeline can, its Opti
 
 from velum.api.task import BoxedClass, Classes, ShapedClass, TaskSpec
 from velum.api.task import Tiling as TilingSpec
-from velum_pipeline.options import ClassOptions, Ignore, Method, ObjectClass, Options, SaveMask, Tiling
+from velum_pipeline.options import ClassOptions, Gps, Ignore, Method, ObjectClass, Options, SaveMask, Tiling
 
 
 def pipeline_options(spec: TaskSpec) -> Options:
@@ -21,6 +21,8 @@ def pipeline_options(spec: TaskSpec) -> Options:
         score=spec.score,
         quality=spec.quality,
         compress_level=spec.compress_level,
+        lossless=spec.lossless,
+        gps=Gps(spec.gps),
         save_mask=SaveMask(spec.save_mask),
         mask_scale=spec.mask_scale_percent,
         watermark=spec.watermark,

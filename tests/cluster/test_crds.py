@@ -40,6 +40,8 @@ OTHER: dict[str, Any] = {
     "score": True,
     "quality": 1,
     "compressLevel": 9,
+    "lossless": True,
+    "gps": "strip",
     "saveMask": "none",
     "maskScalePercent": 1,
     "watermark": True,

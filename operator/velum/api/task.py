@@ -258,8 +258,16 @@ class TaskSpec(Frozen):
     tiling: Tiling = Field(default_factory=Tiling, description="How the picture is cut for detection.")
     debug: bool = Field(False, description="Draw boxes and masks on the anonymized picture.")
     score: bool = Field(False, description="Print scores; only with debug.")
-    quality: int = Field(90, ge=1, le=100, description="JPEG and WebP quality.")
+    quality: int = Field(90, ge=1, le=100, description="JPEG and WebP quality; without effect where lossless is true.")
     compress_level: int = Field(5, ge=0, le=9, description="PNG compression level.")
+    lossless: bool = Field(
+        False,
+        description="Change nothing outside the anonymized regions: a JPEG keeps every block there bit by bit. "
+        "Lossy WebP, HEIC and AVIF are refused.",
+    )
+    gps: Literal["keep", "strip"] = Field(
+        "keep", description="What becomes of the place in the picture's metadata (EXIF, XMP)."
+    )
     save_mask: Literal["all", "binary", "instance", "none"] = Field("all", description="Which masks are kept.")
     mask_scale_percent: int = Field(100, ge=1, le=100, description="Size of the masks relative to the picture.")
     watermark: bool = Field(False, description="Accepted for old clients; draws nothing.")

@@ -77,6 +77,8 @@ def parameters(spec: TaskSpec) -> dict[str, Any]:
         "score": spec.score,
         "quality": spec.quality,
         "compress_level": spec.compress_level,
+        "lossless": spec.lossless,
+        "gps": spec.gps,
         "save_mask": spec.save_mask,
         "mask_scale": spec.mask_scale_percent,
         "watermark": spec.watermark,

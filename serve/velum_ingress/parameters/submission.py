@@ -40,6 +40,8 @@ PLAIN = {
     "score": "score",
     "quality": "quality",
     "compress-level": "compress_level",
+    "lossless": "lossless",
+    "gps": "gps",
     "mask-scale": "mask_scale_percent",
     "watermark": "watermark",
 }

@@ -109,8 +109,23 @@ ROWS: tuple[Parameter, ...] = (
     ),
     Parameter("debug", BOOLEAN, False, "Draw boxes and masks on the anonymized picture."),
     Parameter("score", BOOLEAN, False, "Print scores; only with `debug`."),
-    Parameter("quality", whole(0, 100), 90, "JPEG and WebP quality; 0 means the default."),
+    Parameter(
+        "quality", whole(0, 100), 90, "JPEG and WebP quality; 0 means the default. Without effect with `lossless`."
+    ),
     Parameter("compress-level", whole(0, 9), 5, "PNG compression level."),
+    Parameter(
+        "lossless",
+        BOOLEAN,
+        False,
+        "Change nothing outside the anonymized regions: a JPEG keeps every block there bit by bit, its tables and its "
+        "orientation. Lossy WebP, HEIC and AVIF are refused. Asking for another `quality` at download ends it.",
+    ),
+    Parameter(
+        "gps",
+        word("keep", "strip"),
+        "keep",
+        "What becomes of the place in the picture's metadata (EXIF and XMP): `keep` or `strip`.",
+    ),
     Parameter(
         "save-mask",
         word("all", "binary", "instance", "none"),

@@ -181,6 +181,13 @@ class TestAnonymize:
         assert done.exit_code == 2
         assert "--method" in done.output
 
+    def test_a_wrong_gps_is_named(self, centerface: PackRegistry, tmp_path: Path) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(sample_picture())
+        done = runner.invoke(app, ["anonymize", str(source), "--gps", "round", "--output", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert "--gps" in done.output
+
     def test_one_bad_picture_does_not_stop_the_others(self, centerface: PackRegistry, tmp_path: Path) -> None:
         (tmp_path / "good.jpg").write_bytes(sample_picture())
         (tmp_path / "bad.jpg").write_bytes(sample_picture()[:5000])

@@ -56,8 +56,8 @@ def test_every_parameter_of_the_contract_is_there() -> None:
         for end in ("threshold", "anonymization-gradient-start", "anonymization-gradient-stop")
     ]
     others = (
-        "method bbox ignores format debug score quality compress-level save-mask mask-scale person-threshold "
-        "vehicle-threshold webhook web-auth-header-name web-auth-header-value watermark name model"
+        "method bbox ignores format debug score quality compress-level lossless gps save-mask mask-scale "
+        "person-threshold vehicle-threshold webhook web-auth-header-name web-auth-header-value watermark name model"
     )
     assert set(BY_NAME) == {*CLASSES, *boxed, *(f"kernel-size-{name}" for name in CLASSES), *others.split()}
 
@@ -122,6 +122,8 @@ def test_false_words(word: str) -> None:
         ("quality", "-1"),
         ("quality", "9.5"),
         ("compress-level", "10"),
+        ("lossless", "mostly"),
+        ("gps", "blur"),
         ("mask-scale", "0"),
         ("mask-scale", "101"),
         ("save-mask", "both"),

@@ -22,6 +22,7 @@ FACE = {ObjectClass.FACE: ClassOptions.default(ObjectClass.FACE)}
         ({"quality": -1}, "quality"),
         ({"quality": True}, "quality"),
         ({"compress_level": 10}, "compress-level"),
+        ({"gps": "round"}, "gps"),
         ({"mask_scale": 0}, "mask-scale"),
         ({"mask_scale": 101}, "mask-scale"),
         ({"save_mask": "some"}, "save-mask"),

@@ -10,6 +10,7 @@ from velum_pipeline.errors import OptionError
 from velum_pipeline.options import (
     DEFAULT_CLASS_OPTIONS,
     ClassOptions,
+    Gps,
     Ignore,
     Method,
     ObjectClass,
@@ -41,6 +42,9 @@ def test_defaults_of_the_resource_are_the_pipelines() -> None:
         ("quality", 100, "quality", 100),
         ("compressLevel", 0, "compress_level", 0),
         ("compressLevel", 9, "compress_level", 9),
+        ("lossless", True, "lossless", True),
+        ("gps", "keep", "gps", Gps.KEEP),
+        ("gps", "strip", "gps", Gps.STRIP),
         ("saveMask", "binary", "save_mask", SaveMask.BINARY),
         ("saveMask", "instance", "save_mask", SaveMask.INSTANCE),
         ("saveMask", "none", "save_mask", SaveMask.NONE),
