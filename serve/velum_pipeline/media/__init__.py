@@ -6,6 +6,7 @@ What a file is, how large, whether it is whole, and its samples with cleaned met
 from velum_pipeline.media.decode import TAIL_BYTES, decode, encode, probe, reencode, truncation
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import SNIFF_BYTES, MediaType, sniff
+from velum_pipeline.media.location import drop_location
 from velum_pipeline.media.picture import Encoding, Layout, Metadata, Picture, to_bgr8
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "decode",
+    "drop_location",
     "encode",
     "probe",
     "reencode",

@@ -87,13 +87,13 @@ XMP_NAMES_FACES = re.compile(
 
 def orientation_of(exif: bytes | None) -> int:
     """The Orientation tag of an EXIF block; 1 when there is none or the block is broken."""
-    tree = _tree(exif)
+    tree = tree_of(exif)
     return (tree.number(tree.pages[0], ORIENTATION) or 1) if tree else 1
 
 
 def has_thumbnail(exif: bytes | None) -> bool:
     """Whether an EXIF block has a second directory."""
-    tree = _tree(exif)
+    tree = tree_of(exif)
     return tree is not None and len(tree.pages) > 1
 
 
@@ -102,7 +102,7 @@ def cleaned(exif: bytes | None, width: int, height: int) -> bytes | None:
 
     None if it is broken.
     """
-    tree = _tree(exif)
+    tree = tree_of(exif)
     if tree is None:
         return None
     first = tree.pages[0]
@@ -140,7 +140,7 @@ def _could_hold_pixels(entry: Entry) -> bool:
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
     """The block with a new thumbnail (JPEG bytes), or without one where it would not fit a JPEG segment."""
-    tree = _tree(exif)
+    tree = tree_of(exif)
     if tree is None:
         return None
     whole = ifds.serialise(tree, jpeg)
@@ -192,7 +192,8 @@ def clean_icc(profile: bytes | None, layout: Layout) -> bytes | None:
     return profile[: int.from_bytes(profile[:4], "big")]
 
 
-def _tree(exif: bytes | None) -> Tree | None:
+def tree_of(exif: bytes | None) -> Tree | None:
+    """The directories of an EXIF block; None when there is none or the block is broken."""
     if not exif:
         return None
     try:

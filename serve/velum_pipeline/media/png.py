@@ -35,6 +35,20 @@ MAX_TEXT = 1024
 MAX_TEXTS = 8192
 """Bytes of all text chunks of a file, so that no picture is kept in many short ones."""
 
+REGISTERED_KEYWORDS = (
+    b"Title",
+    b"Author",
+    b"Description",
+    b"Copyright",
+    b"Creation Time",
+    b"Software",
+    b"Disclaimer",
+    b"Warning",
+    b"Source",
+    b"Comment",
+)
+"""PNG, third edition, 11.3.3.1. None is for a place."""
+
 
 def dimensions(head: bytes) -> Dimensions | None:
     """Width and height from IHDR."""
@@ -127,6 +141,20 @@ def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:
             parts.append(_chunk(name, body))
         elif name in KEPT and len(body) <= MAX_TEXT:
             parts.append(_chunk(name, body))
+    return b"".join(parts)
+
+
+def without_free_texts(extra: bytes | None) -> bytes | None:
+    """The kept chunks without texts of private keywords, which may say anything: ImageMagick writes EXIF into them."""
+    if not extra:
+        return extra
+    position, parts = 0, []
+    while position < len(extra):
+        length, name = struct.unpack_from(">I4s", extra, position)
+        body = extra[position + 8 : position + 8 + length]
+        if name != b"tEXt" or body.partition(b"\0")[0] in REGISTERED_KEYWORDS:
+            parts.append(extra[position : position + 12 + length])
+        position += 12 + length
     return b"".join(parts)
 
 

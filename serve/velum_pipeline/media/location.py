@@ -1,0 +1,113 @@
+"""Where a picture was taken, taken out of it on request (``gps=strip``).
+
+Everything else of the metadata stays: a panorama without its XMP no longer turns in a viewer. So properties that name a
+place are cut out of an XMP packet by themselves; only a packet that does not parse goes whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.parsers import expat
+
+from velum_pipeline.media import exif as exifs
+from velum_pipeline.media import ifd as ifds
+from velum_pipeline.media import png
+from velum_pipeline.media.ifd import GPS_POINTER
+from velum_pipeline.media.kinds import PNG
+from velum_pipeline.media.picture import Picture
+
+GEOREFERENCE = frozenset({
+    0x80B1, 0x8480,  # Intergraph's packet and matrix
+    0x830E, 0x8482, 0x85D8,  # GeoTIFF 1.1: pixel scale, tie points, transformation
+    0x85D7,  # JPL's cartographic data
+    0x87AF, 0x87B0, 0x87B1,  # GeoTIFF: keys, their numbers, their texts
+    0xA480,  # GDAL's XML
+    0xC69C,  # rational polynomial coefficients of a satellite
+})  # fmt: skip
+"""Tags of maps and aerial pictures that tie pixels to the Earth."""
+PLACE = re.compile(
+    r"(?:[^:]*:)?(?:.*(?:gps|latitude|longt?itude|altitude|geotag).*"  # exif:GPS*, drone-dji:*, Camera:*
+    r"|city|state|country|countryname|countrycode|provincestate|worldregion|sublocation|location.*|lat|long|alt)",
+    re.IGNORECASE,
+)
+"""Names of properties that say where: XMP's EXIF schema, IPTC Photo Metadata, W3C's geo, and what drones write."""
+ATTRIBUTE = re.compile(rb"\s+([^\s=<>/\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+TAG = re.compile(rb"<[^\s<>/]+(?:\s+[^\s=<>/\"']+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
+
+
+def drop_location(picture: Picture) -> None:
+    """Take GPS positions, georeferences and the names of places out of a decoded picture's metadata, in place.
+
+    Titles and descriptions are their author's own words and stay.
+    """
+    old = picture.metadata
+    extra = png.without_free_texts(old.extra) if picture.media_type == PNG else old.extra
+    picture.metadata = replace(old, exif=_exif(old.exif), xmp=_xmp(old.xmp), extra=extra)
+
+
+def _exif(block: bytes | None) -> bytes | None:
+    """The block without its GPS directory and without georeferences; None when nothing is left."""
+    tree = exifs.tree_of(block)
+    if tree is None:
+        return None
+    first = tree.pages[0]
+    first.children.pop(GPS_POINTER, None)
+    for tag in GEOREFERENCE & first.entries.keys():
+        del first.entries[tag]
+    return ifds.serialise(tree) if first.entries or first.children else None
+
+
+def _xmp(packet: bytes | None) -> bytes | None:
+    """The packet without properties of places; None when it is not XML, or still names one."""
+    if packet is None:
+        return None
+    try:
+        cuts = _Places(packet).cuts
+        left = b"".join(
+            packet[end:start] for (_, end), (start, _) in zip([(0, 0), *cuts], [*cuts, (None, 0)], strict=True)
+        )
+        return None if _Places(left).cuts else left
+    except expat.ExpatError:
+        return None
+
+
+class _Places:
+    """Finds, in one pass over a packet, the spans of elements and attributes that name a place."""
+
+    def __init__(self, packet: bytes) -> None:
+        self.packet = packet
+        self.cuts: list[tuple[int, int]] = []
+        self._inside: tuple[int, int] | None = None
+        """Where the element that is being cut starts, and how many of its kin are open."""
+        self._parser = expat.ParserCreate("UTF-8")
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.Parse(packet, True)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        at = self._parser.CurrentByteIndex
+        if self._inside:
+            self._inside = (self._inside[0], self._inside[1] + 1)
+        elif PLACE.fullmatch(name):
+            self._inside = (at, 1)
+        elif any(map(PLACE.fullmatch, attributes)):
+            tag = TAG.match(self.packet, at)
+            if tag is None:
+                raise expat.ExpatError("a tag that cannot be taken apart")
+            self.cuts += [
+                found.span()
+                for found in ATTRIBUTE.finditer(self.packet, at, tag.end())
+                if PLACE.fullmatch(found[1].decode())
+            ]
+
+    def _end(self, _: str) -> None:
+        if not self._inside:
+            return
+        start, open_elements = self._inside
+        self._inside = (start, open_elements - 1) if open_elements > 1 else None
+        if self._inside is None:
+            tag = TAG.match(self.packet, start)
+            empty = tag is not None and bool(tag[1])
+            end = tag.end() if tag and empty else self.packet.index(b">", self._parser.CurrentByteIndex) + 1
+            self.cuts.append((start, end))
