@@ -19,6 +19,13 @@ from velum_pipeline.options import ObjectClass
 
 Floats: TypeAlias = NDArray[np.float32]
 
+MIN_SEGMENT = 0.25
+"""The share of an object's box below which a segment is a failed one.
+
+Of 207 labelled persons the thinnest fills 0.31 of its box, of 47 vehicles all but one more than 0.32. A network that
+marks less has lost a part of the object, and hiding the whole box costs nothing but looks.
+"""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -31,6 +38,13 @@ class Mask:
     def __post_init__(self) -> None:
         if self.bits.ndim != 2 or self.bits.dtype != np.bool_:
             raise ValueError(f"a mask is a 2-D bool array, got {self.bits.dtype} {self.bits.shape}")
+
+    def plausible(self, box: Floats) -> bool:
+        """Whether the segment can be the object in this box (4,): it marks at least MIN_SEGMENT of the box's pixels."""
+        left, top = np.floor(box[:2]).astype(int) - (self.x, self.y)
+        right, bottom = np.ceil(box[2:]).astype(int) - (self.x, self.y)
+        marked = np.count_nonzero(self.bits[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)])
+        return bool(marked > 0 and marked >= MIN_SEGMENT * (right - left) * (bottom - top))
 
     def shifted(self, dx: int, dy: int) -> Mask:
         """The same segment, moved by whole pixels."""

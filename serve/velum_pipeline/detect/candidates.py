@@ -8,13 +8,14 @@ no step has two cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.detect.segments import Segments, as_segments
 from velum_pipeline.detections import Floats
 
 Bools = NDArray[np.bool_]
@@ -33,13 +34,15 @@ class Candidates:
 
     boxes: float32 (N, 4) x1 y1 x2 y2. scores: float32 (N,). corners: float32 (N, 4, 2), NaN rows where unknown.
     cut: bool (N, 4), whether the left, top, right, bottom side lies on a window's border inside the picture, so that
-    the object may go on behind it.
+    the object may go on behind it. segments: what networks with masks have to say, see there; in a decoder's answer the
+    network's outlines themselves, which are not in the picture yet.
     """
 
     boxes: Floats
     scores: Floats
     corners: Floats
     cut: Bools
+    segments: Segments = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -71,22 +74,37 @@ class Candidates:
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.corners for part in parts]),
             np.concatenate([part.cut for part in parts]),
+            _joined(parts),
         )
 
     def select(self, index: NDArray[Any]) -> Candidates:
         """The rows that an index or bool array names."""
-        return Candidates(self.boxes[index], self.scores[index], self.corners[index], self.cut[index])
+        return Candidates(
+            self.boxes[index],
+            self.scores[index],
+            self.corners[index],
+            self.cut[index],
+            None if self.segments is None else self.segments[index],
+        )
 
     def moved(self, scale: tuple[float, float], offset: tuple[float, float]) -> Candidates:
-        """All coordinates as ``x * scale + offset``."""
+        """Boxes and corners as ``x * scale + offset``."""
         factor, step = np.array(scale, np.float32), np.array(offset, np.float32)
         boxes = self.boxes * np.tile(factor, 2) + np.tile(step, 2)
-        return Candidates(boxes, self.scores, self.corners * factor + step, self.cut)
+        return replace(self, boxes=boxes, corners=self.corners * factor + step)
 
     def ordered(self) -> Candidates:
         """Best first; equal scores by position, so that the order never depends on who came first."""
         x1, y1, x2, y2 = self.boxes.T
         return self.select(np.lexsort((y2, x2, y1, x1, -self.scores)))
+
+
+def _joined(parts: Sequence[Candidates]) -> Segments:
+    if all(part.segments is None for part in parts):
+        return None
+    return as_segments(
+        segment for part in parts for segment in (part.segments if part.segments is not None else [None] * len(part))
+    )
 
 
 def promising(scores: Floats, floor: float) -> tuple[NDArray[np.intp], int]:

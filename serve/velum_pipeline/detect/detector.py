@@ -17,6 +17,7 @@ from velum_pipeline.detect.candidates import Candidates
 from velum_pipeline.detect.component import Component, View
 from velum_pipeline.detect.errors import ClassNotFound, DetectionFailed
 from velum_pipeline.detect.merge import SAME_OBJECT, merge, opened
+from velum_pipeline.detect.segments import drawn
 from velum_pipeline.detect.tiles import layout
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.options import ObjectClass, Options
@@ -69,7 +70,7 @@ class Detector:
         owners = [index for index, one in enumerate(layouts) for _ in one.windows]
         seen = self._look(views, owners, len(pictures), options)
         return [
-            _detections(parts, picture.shape[1], picture.shape[0], one.period)
+            _detections(parts, picture.shape[1], picture.shape[0], one.period, outlines=not options.bbox)
             for parts, picture, one in zip(seen, pictures, layouts, strict=True)
         ]
 
@@ -91,12 +92,15 @@ class Detector:
                 self._dropped += non_finite
 
 
-def _detections(parts: Parts, width: int, height: int, period: int | None) -> Detections:
+def _detections(parts: Parts, width: int, height: int, period: int | None, *, outlines: bool) -> Detections:
     by_class = []
     for name in sorted(parts, key=list(ObjectClass).index):
         found = merge(Candidates.concatenate(parts[name]), SAME_OBJECT[name], period)
         if period is not None:
             found = opened(found, period).ordered()
         corners = None if np.isnan(found.corners).all() else found.corners
-        by_class.append(Detections(found.boxes, found.scores, as_classes([name] * len(found)), corners))
+        masks = None
+        if found.segments is not None and outlines and not name.relative_kernel:  # others are never shown by outline
+            masks = tuple(drawn(segment, width, height) for segment in found.segments)
+        by_class.append(Detections(found.boxes, found.scores, as_classes([name] * len(found)), corners, masks))
     return Detections.concatenate(by_class).clipped(width, height)

@@ -17,11 +17,13 @@ are compared where they are closest.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.candidates import Candidates
+from velum_pipeline.detect.segments import absorbed, as_segments, turned, united
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
@@ -72,7 +74,7 @@ def _around(candidates: Candidates, shift: NDArray[np.floating]) -> Candidates:
     boxes, corners = candidates.boxes.copy(), candidates.corners.copy()
     boxes[:, [0, 2]] += step[:, None]
     corners[:, :, 0] += step[:, None]
-    return Candidates(boxes, candidates.scores, corners, candidates.cut)
+    return replace(candidates, boxes=boxes, corners=corners, segments=turned(candidates.segments, step))
 
 
 def _nearest(boxes: Floats, reference: Floats, period: float | None) -> Floats:
@@ -96,6 +98,10 @@ def _stitch(candidates: Candidates, first: int, second: int, period: float | Non
             candidates.scores[[one, other]].max(keepdims=True),
             cut=_union_cut(candidates, one, other, first, second),
         )
+        if candidates.segments is not None:
+            steps = (0.0, float(box[0] - candidates.boxes[other, 0]))
+            whole = united(candidates.segments, candidates.boxes, (one, other), steps)
+            union = replace(union, segments=as_segments([whole]))
         rest = np.delete(np.arange(len(candidates)), [one, other])
         candidates = Candidates.concatenate([union, candidates.select(rest)]).ordered()
     return candidates
@@ -138,17 +144,20 @@ def _suppress(candidates: Candidates, same_object: float, period: float | None) 
     rows = np.lexsort((np.arange(len(candidates)), fragment))
     kept: list[int] = []
     scores = candidates.scores.copy()
+    segments = None if candidates.segments is None else candidates.segments.copy()
     while rows.size:
         best, rows = int(rows[0]), rows[1:]
-        iou, covered = _overlaps(
-            candidates.boxes[best], _nearest(candidates.boxes[rows], candidates.boxes[best], period)
-        )
+        nearest = _nearest(candidates.boxes[rows], candidates.boxes[best], period)
+        iou, covered = _overlaps(candidates.boxes[best], nearest)
         same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
         scores[best] = max([scores[best], *scores[rows[same]]])
+        if segments is not None:
+            steps = nearest[same, 0] - candidates.boxes[rows[same], 0]
+            segments[best] = absorbed(candidates.segments, candidates.boxes, [best, *rows[same]], [0.0, *steps])
         kept.append(best)
         rows = rows[~same]
-    chosen = candidates.select(np.array(kept, np.intp))
-    return Candidates(chosen.boxes, scores[kept], chosen.corners, chosen.cut)
+    chosen = replace(candidates, scores=scores, segments=segments)
+    return chosen.select(np.array(kept, np.intp))
 
 
 def _overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

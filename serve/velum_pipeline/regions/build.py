@@ -3,7 +3,7 @@
 * face: the box, padded elliptically.
 * license-plate: the quadrilateral of its corners, padded in perspective, where a plate can look like that. Where it
   hardly can, together with the box, padded. Where corners are unknown or absurd, the box alone.
-* person, vehicle: the segment, slightly widened; the box where there is none.
+* person, vehicle: the segment, slightly widened; the box where there is none, or one too small to be the object.
 
 ``bbox`` makes every shape a box. Gradients belong to faces and plates alone (contract v1 names no others), so that
 persons and vehicles end at their outline. ``ignores`` are cut out last, whatever the shape.
@@ -67,7 +67,7 @@ def _region(detections: Detections, row: int, options: Options, width: int, heig
     box = detections.boxes[row]
     settings = _settings(object_class, options)
     mask = detections.masks[row] if detections.masks else None
-    segment = mask is not None and not options.bbox and not object_class.relative_kernel
+    segment = mask is not None and not options.bbox and not object_class.relative_kernel and mask.plausible(box)
     if segment and mask is not None:
         x, y, strength = _segment_strength(mask, box, width, height)
     else:
@@ -179,7 +179,7 @@ def _plausible(corners: NDArray[np.floating[Any]], box: Floats) -> bool:
 
 
 def _segment_strength(mask: Mask, box: Floats, width: int, height: int) -> tuple[int, int, NDArray[np.uint8]]:
-    """A widened mask inside the picture, at full strength. An empty mask is a failed one: its box is used instead."""
+    """A widened mask inside the picture, at full strength."""
     margin = max(1, math.ceil(SEGMENT_MARGIN * float(max(box[2] - box[0], box[3] - box[1]))))
     x1, y1 = max(mask.x - margin, 0), max(mask.y - margin, 0)
     x2, y2 = (
@@ -191,9 +191,6 @@ def _segment_strength(mask: Mask, box: Floats, width: int, height: int) -> tuple
     top, left = max(mask.y - y1, 0), max(mask.x - x1, 0)
     inside = inside[: bits.shape[0] - top, : bits.shape[1] - left]
     bits[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
-    if not bits.any():
-        x1, y1, x2, y2 = _grown(box, 0.0, width, height)
-        return x1, y1, np.full((y2 - y1, x2 - x1), 255, np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     return x1, y1, np.asarray(cv2.dilate(bits, kernel) * 255, np.uint8)
 

@@ -230,9 +230,10 @@ def test_corners_count_only_for_plates() -> None:
     st.integers(0, 2**32 - 1),
 )
 def test_a_segment_is_covered_wherever_it_lies(x: int, y: int, w: int, h: int, seed: int) -> None:
-    bits = np.random.default_rng(seed).random((h, w)) < 0.3
-    found = one("person", (x, y, x + w, y + h), masks=(Mask(x, y, bits),)).clipped(WIDTH, HEIGHT)
-    if not len(found):
+    bits = np.random.default_rng(seed).random((h, w)) < 0.6
+    mask = Mask(x, y, bits)
+    found = one("person", (x, y, x + w, y + h), masks=(mask,)).clipped(WIDTH, HEIGHT)
+    if not len(found) or not mask.plausible(found.boxes[0]):
         return
     full = strength(found, wish())
     expected = np.zeros((HEIGHT + 400, WIDTH + 400), bool)
@@ -240,11 +241,10 @@ def test_a_segment_is_covered_wherever_it_lies(x: int, y: int, w: int, h: int, s
     expected = expected[200 : 200 + HEIGHT, 200 : 200 + WIDTH]
     assert (full[expected] == 255).all()
     assert set(np.unique(full)) <= {0, 255}
-    if expected.any():
-        margin = max(1, math.ceil(0.02 * max(w, h)))
-        near = cv2.dilate(expected.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
-        outside_mask_border = near.astype(bool) | _border(margin)
-        assert (full[~outside_mask_border] == 0).all()
+    margin = max(1, math.ceil(0.02 * max(w, h)))
+    near = cv2.dilate(expected.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
+    outside_mask_border = near.astype(bool) | _border(margin)
+    assert (full[~outside_mask_border] == 0).all()
 
 
 def _border(margin: int) -> np.ndarray[Any, Any]:
@@ -254,13 +254,41 @@ def _border(margin: int) -> np.ndarray[Any, Any]:
     return border
 
 
-def test_an_empty_segment_is_a_failed_one_and_the_box_is_used() -> None:
-    found = one("person", (10, 10, 30, 40), masks=(Mask(10, 10, np.zeros((30, 20), bool)),))
-    assert strength(found, wish()).sum() == 255 * 20 * 30
+@pytest.mark.parametrize(
+    ("x", "y", "width", "height"),
+    [
+        (10, 10, 0, 0),
+        (12, 12, 14, 10),  # 140 of 600 pixels, just below a quarter
+        (60, 40, 20, 30),  # as large as the box, somewhere else
+    ],
+)
+def test_a_segment_too_small_for_its_box_is_a_failed_one_and_the_box_is_used(
+    x: int, y: int, width: int, height: int
+) -> None:
+    loose = np.zeros((50, 40), bool)
+    loose[:height, :width] = True
+    for bits in (loose, np.ones((height, width), bool)):
+        found = one("person", (10, 10, 30, 40), masks=(Mask(x, y, bits),))
+        full = strength(found, wish())
+        assert full.sum() == 255 * 20 * 30
+        assert (full[10:40, 10:30] == 255).all()
+
+
+def test_a_segment_that_fills_enough_of_its_box_is_used() -> None:
+    found = one("person", (10, 10, 30, 40), masks=(Mask(12, 12, np.ones((10, 15), bool)),))
+    full = strength(found, wish())
+    assert (full[12:22, 12:27] == 255).all()
+    assert (full > 0).sum() <= 17 * 12
+
+
+def test_a_segment_may_reach_over_its_box() -> None:
+    """Two networks' pieces of one object: the box is the better network's, the segment both's."""
+    found = one("vehicle", (10, 10, 30, 40), masks=(Mask(10, 10, np.ones((30, 40), bool)),))
+    assert (strength(found, wish())[10:40, 10:50] == 255).all()
 
 
 def test_bbox_overrides_segments() -> None:
-    mask = Mask(10, 10, np.eye(20, dtype=bool))
+    mask = Mask(10, 10, np.tri(30, 20, dtype=bool))
     found = one("person", (10, 10, 30, 40), masks=(mask,))
     assert strength(found, wish(bbox=True)).sum() == 255 * 20 * 30
     assert strength(found, wish()).sum() < 255 * 20 * 30

@@ -1,0 +1,149 @@
+"""Outlines on their way into the picture, drawn only for the objects that are left in the end.
+
+A row of candidates from a network with masks carries a *segment*: the pieces that networks saw of the object, each
+through one window. Merging only passes pieces on; a mask the size of the object is made once, by ``drawn``.
+
+What counts where several networks or windows saw one object: a piece with an outline has its say inside its own box and
+knows nothing of what lies beyond it. So the pixels are the union of all outlines, and of what pieces without an outline
+(boxes of another network, or an outline that failed) hold beyond the boxes of those with one. A pack of boxes beside a
+pack of masks thus keeps the masks, and no edge that only the box covers is left to see. Of pieces from one network the
+best stands for all, as among boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.detections import Floats, Mask
+
+Bits = NDArray[np.bool_]
+Span = tuple[int, int, int, int]
+UNKNOWN = ""
+"""The source of a box without an outline: which network it is from does not matter, one box is as good as another."""
+
+
+class Outline(Protocol):
+    """What can say which pixels are the object."""
+
+    def settled(self, box: Floats) -> Outline:
+        """The same inside this box (picture pixels), without holding on to the network's outputs."""
+
+    def bits(self, x1: int, y1: int, x2: int, y2: int) -> Bits:
+        """Bool (y2 - y1, x2 - x1) for these pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one network saw of one object through one window.
+
+    box: float32 (4,), picture pixels; the outline's say ends there. source: the detector's name. turn: pixels by which
+    the piece was moved around a panorama after it was seen.
+    """
+
+    box: Floats
+    source: str = UNKNOWN
+    outline: Outline | None = None
+    turn: int = 0
+
+    def turned(self, step: float) -> Piece:
+        """The piece, moved to the right by whole turns of a panorama."""
+        if step == 0:
+            return self
+        return replace(self, box=self.box + np.array([step, 0, step, 0], np.float32), turn=self.turn + round(step))
+
+    def settled(self) -> Piece:
+        """The piece, free of the network's outputs."""
+        return self if self.outline is None else replace(self, outline=self.outline.settled(self.box))
+
+
+Segment: TypeAlias = tuple[Piece, ...]
+Segments: TypeAlias = "NDArray[Any] | None"
+"""Object array (N,) of Segment or None per row; None when no row has one."""
+
+
+def turned(segments: Segments, steps: NDArray[np.floating]) -> Segments:
+    """All segments moved to the right by ``steps`` (N,) pixels, whole turns of a panorama."""
+    if segments is None:
+        return None
+    return as_segments(
+        segment and tuple(piece.turned(float(step)) for piece in segment)
+        for segment, step in zip(segments, steps, strict=True)
+    )
+
+
+def united(segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequence[float]) -> Segment | None:
+    """The pieces of all these rows, which are parts of one object; None when none of them has an outline.
+
+    ``steps``: pixels by which each row lies turned against the first.
+    """
+    if segments is None or not any(segments[row] for row in rows):
+        return None
+    pairs = zip(rows, steps, strict=True)
+    return tuple(piece.turned(step) for row, step in pairs for piece in segments[row] or (Piece(boxes[row]),))
+
+
+def absorbed(segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequence[float]) -> Segment | None:
+    """The segment of the first row when the others, best first, are the same object seen again.
+
+    Only a network that has had no say yet adds its pieces.
+    """
+    if segments is None or not any(segments[row] for row in rows):
+        return None
+    pieces: Segment = ()
+    for row, step in zip(rows, steps, strict=True):
+        own: Segment = segments[row] or (Piece(boxes[row]),)
+        if not {piece.source for piece in own} <= {piece.source for piece in pieces}:
+            pieces += tuple(piece.turned(step) for piece in own)
+    return pieces
+
+
+def drawn(segment: Segment | None, width: int, height: int) -> Mask | None:
+    """The object's pixels in a width x height picture; None where no piece has an outline that can be right."""
+    if segment is None:
+        return None
+    spans = [_span(piece.box, width, height) for piece in segment]
+    x1, y1 = min(span[0] for span in spans), min(span[1] for span in spans)
+    x2, y2 = max(span[2] for span in spans), max(span[3] for span in spans)
+    outlines = [_outline(piece, span) for piece, span in zip(segment, spans, strict=True)]
+    if all(outline is None for outline in outlines):
+        return None
+    bits = np.zeros((y2 - y1, x2 - x1), np.bool_)
+    parts = [bits[top - y1 : bottom - y1, left - x1 : right - x1] for left, top, right, bottom in spans]
+    plain = [outline is None for outline in outlines]
+    for filled in (True, False):  # boxes first: inside its own box an outline decides
+        for part, is_plain in zip(parts, plain, strict=True):
+            if is_plain == filled:
+                part[:] = filled
+    for part, outline in zip(parts, outlines, strict=True):
+        if outline is not None:
+            np.logical_or(part, outline, out=part)
+    return Mask(x1, y1, bits)
+
+
+def _outline(piece: Piece, span: Span) -> Bits | None:
+    x1, y1, x2, y2 = span
+    if piece.outline is None or x2 <= x1 or y2 <= y1:
+        return None
+    bits = piece.outline.bits(x1 - piece.turn, y1, x2 - piece.turn, y2)
+    return bits if Mask(x1, y1, bits).plausible(np.array(span, np.float32)) else None
+
+
+def _span(box: Floats, width: int, height: int) -> Span:
+    """The pixels that a box touches, inside the picture."""
+    x1, y1 = min(max(math.floor(box[0]), 0), width), min(max(math.floor(box[1]), 0), height)
+    return x1, y1, max(min(math.ceil(box[2]), width), x1), max(min(math.ceil(box[3]), height), y1)
+
+
+def as_segments(values: Iterable[Segment | None]) -> NDArray[Any]:
+    """An object array of tuples, which numpy would otherwise take for one more axis."""
+    values = list(values)
+    segments = np.empty(len(values), object)
+    for row, value in enumerate(values):
+        segments[row] = value
+    return segments
