@@ -21,10 +21,10 @@ test: setup-dev ## Run all tests, those on a real API server and a real Ray too 
 
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
-	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench
-	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench
+	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench hack/evaluate
+	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate
 	@$(BIN)/mypy
-	@MYPYPATH=hack $(BIN)/mypy -p localplane
+	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation
 	@$(BIN)/lint-imports
 	@hack/generate --check
 
@@ -41,6 +41,10 @@ generate: setup-dev ## Write the generated files: CRDs, OpenAPI
 bench: setup-dev ## Measure: pictures and tasks
 	@hack/bench images
 	@hack/bench tasks
+
+.PHONY: evaluate
+evaluate: setup-dev ## Measure recall on labelled pictures (ARGS="..." are flags of hack/evaluate)
+	@hack/evaluate $(if $(ARGS),$(ARGS),--pack street)
 
 .PHONY: setup-dev
 setup-dev:

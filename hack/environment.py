@@ -1,4 +1,9 @@
-"""Lets the scripts of this folder be run as they are: they go on in the project's own environment, made if need be."""
+"""Where the scripts of this folder run, and what they find there.
+
+They can be run as they are: they go on in the project's own environment, made if need be.
+"""
+
+from __future__ import annotations  # a system's older Python gets as far as enter()
 
 import os
 import subprocess
@@ -6,6 +11,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared() -> Path | None:
+    """Give the folder that holds `data`: VELUM_SHARED, else `shared` beside this checkout; None where there is none."""
+    named = os.environ.get("VELUM_SHARED")
+    folder = Path(named) if named else ROOT.parent / "shared"
+    return folder if (folder / "data").is_dir() else None
 
 
 def enter() -> None:
