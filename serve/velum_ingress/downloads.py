@@ -31,6 +31,8 @@ EXTENSIONS = {
     "image/webp": ".webp",
     "image/tiff": ".tif",
     "image/bmp": ".bmp",
+    "image/heic": ".heic",
+    "image/avif": ".avif",
     "video/mp4": ".mp4",
     "application/json": ".json",
 }

@@ -127,7 +127,7 @@ class _Taker:
         if self._media_type is None:
             raise MediaRefused(
                 Reason.UNSUPPORTED_MEDIA,
-                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF or BMP picture",
+                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF picture",
             )
         if self._media_type.kind == "video":
             # Known by its bytes, and not yet worked on: better said here than by a task that fails.

@@ -110,7 +110,10 @@ ROWS: tuple[Parameter, ...] = (
     Parameter("debug", BOOLEAN, False, "Draw boxes and masks on the anonymized picture."),
     Parameter("score", BOOLEAN, False, "Print scores; only with `debug`."),
     Parameter(
-        "quality", whole(0, 100), 90, "JPEG and WebP quality; 0 means the default. Without effect with `lossless`."
+        "quality",
+        whole(0, 100),
+        90,
+        "Quality of JPEG, WebP, HEIC and AVIF; 0 means the default. Without effect with `lossless`.",
     ),
     Parameter("compress-level", whole(0, 9), 5, "PNG compression level."),
     Parameter(

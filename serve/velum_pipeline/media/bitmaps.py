@@ -23,7 +23,18 @@ from velum_pipeline.media.picture import Layout, Samples
 Image.MAX_IMAGE_PIXELS = None
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # its TIFF reader prints warnings about files
 warnings.filterwarnings("ignore", module=r"PIL\.")  # it warns about metadata that we read ourselves
-BROKEN = (OSError, ValueError, TypeError, LookupError, SyntaxError, OverflowError, Warning, struct.error, zlib.error)
+BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    RuntimeError,  # of libavif
+    OverflowError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
 """What Pillow raises, depending on where in a file it stumbles."""
 GREYS = ("1", "L")
 COLOURS = ("RGB", "YCbCr", "LAB", "HSV")

@@ -12,14 +12,22 @@ from types import ModuleType
 import cv2
 
 from velum_pipeline.errors import CorruptMedia, EmptyMedia, StageFailed, TooManyPixels, TruncatedMedia, UnsupportedMedia
-from velum_pipeline.media import bmp, jpeg, png, tiff, webp
+from velum_pipeline.media import avif, bmp, heic, jpeg, png, tiff, webp
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
-from velum_pipeline.media.kinds import BMP, JPEG, PNG, TIFF, WEBP, MediaType, sniff
+from velum_pipeline.media.kinds import AVIF, BMP, HEIC, JPEG, PNG, TIFF, WEBP, MediaType, sniff
 from velum_pipeline.media.picture import Metadata, Picture, to_bgr8
 from velum_pipeline.options import DEFAULT_COMPRESS_LEVEL, DEFAULT_QUALITY, Limits
 
-CODECS: dict[MediaType, ModuleType] = {JPEG: jpeg, PNG: png, WEBP: webp, TIFF: tiff, BMP: bmp}
+CODECS: dict[MediaType, ModuleType] = {
+    JPEG: jpeg,
+    PNG: png,
+    WEBP: webp,
+    TIFF: tiff,
+    BMP: bmp,
+    HEIC: heic,
+    AVIF: avif,
+}
 TAIL_BYTES = 64 * 2**10
 """How much of a file's end ``truncation`` looks at."""
 THUMBNAIL_SIDE = 160
@@ -54,7 +62,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         raise EmptyMedia("the file is empty")
     media_type = sniff(data)
     if media_type is None:
-        raise UnsupportedMedia("the bytes are no JPEG, PNG, WebP, classic TIFF or BMP picture")
+        raise UnsupportedMedia("the bytes are no JPEG, PNG, WebP, classic TIFF, BMP, HEIC or AVIF picture")
     if media_type not in CODECS:
         raise UnsupportedMedia(f"{media_type.mime} is not a picture")
     reason = truncation(media_type, data, data[-TAIL_BYTES:], len(data))
@@ -74,8 +82,8 @@ def decode(data: bytes, limits: Limits) -> Picture:
 def encode(picture: Picture, *, quality: int = DEFAULT_QUALITY, compress_level: int = DEFAULT_COMPRESS_LEVEL) -> bytes:
     """The picture as a file of its own type, with its metadata and a new thumbnail where it had one.
 
-    quality: 1..100 for JPEG and lossy WebP, 0 for the default. compress_level: 0..9 for PNG and deflated TIFF. Raises
-    StageFailed when the result is not a file of that type and size.
+    quality: 1..100 for JPEG, lossy WebP, HEIC and AVIF, 0 for the default. compress_level: 0..9 for PNG and deflated
+    TIFF. Raises StageFailed when the result is not a file of that type and size.
     """
     if picture.metadata.thumbnail:
         _renew_thumbnail(picture)

@@ -147,6 +147,16 @@ def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
     return whole if len(whole) <= MAX_SEGMENT else exif
 
 
+def without_orientation(exif: bytes | None) -> bytes | None:
+    """The block without its Orientation (and a thumbnail), for containers that say it themselves; None when empty."""
+    tree = tree_of(exif)
+    if tree is None:
+        return None
+    first = tree.pages[0]
+    first.entries.pop(ORIENTATION, None)
+    return ifds.serialise(tree) if first.entries or first.children else None
+
+
 def clean_xmp(packet: bytes | None) -> bytes | None:
     """The packet with its orientation set to 1.
 

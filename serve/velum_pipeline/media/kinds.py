@@ -28,6 +28,8 @@ PNG = MediaType("png", "image/png", ".png", "image")
 WEBP = MediaType("webp", "image/webp", ".webp", "image")
 TIFF = MediaType("tiff", "image/tiff", ".tif", "image")
 BMP = MediaType("bmp", "image/bmp", ".bmp", "image")
+HEIC = MediaType("heic", "image/heic", ".heic", "image")
+AVIF = MediaType("avif", "image/avif", ".avif", "image")
 MP4 = MediaType("mp4", "video/mp4", ".mp4", "video")
 MOV = MediaType("mov", "video/quicktime", ".mov", "video")
 MATROSKA = MediaType("mkv", "video/x-matroska", ".mkv", "video")
@@ -35,21 +37,16 @@ WEBM = MediaType("webm", "video/webm", ".webm", "video")
 AVI = MediaType("avi", "video/x-msvideo", ".avi", "video")
 MPEG_TS = MediaType("ts", "video/mp2t", ".ts", "video")
 
-PICTURE_BRANDS = (
-    b"heic",
-    b"heix",
-    b"hevc",
-    b"hevx",
-    b"heim",
-    b"heis",
-    b"mif1",
-    b"msf1",
-    b"avif",
-    b"avis",
-    b"crx ",
-    b"jxl ",
-)
-"""ISO media brands that are still pictures (HEIF, AVIF, Canon raw, JPEG XL): MP4's box, but no video of ours."""
+BRANDS = {
+    HEIC: (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+    AVIF: (b"avif", b"avis"),
+}
+"""HEIF's brands by coding (ISO/IEC 23008-12, annex B; AVIF 1.1, 8), sequences with them: the codecs refuse those by
+name."""
+CONTAINER_BRANDS = (b"mif1", b"mif2", b"mif3", b"msf1", b"miaf")
+"""Brands that say HEIF and not how it is coded: the compatible ones beside them do."""
+OTHER_PICTURE_BRANDS = (b"crx ", b"jxl ", b"jp2 ", b"avci", b"avcs", b"j2ki", b"j2is")
+"""MP4's box, but neither a video nor a picture of ours: Canon's raw, JPEG XL, JPEG 2000, HEIF of other coding."""
 QUICKTIME_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """A QuickTime file from before the ftyp box starts with one of these."""
 TS_PACKETS = (188, 192, 204)
@@ -82,10 +79,20 @@ def _riff(head: bytes) -> MediaType | None:
 def _isobmff(head: bytes) -> MediaType | None:
     box, brand = head[4:8], head[8:12]
     if box == b"ftyp":
-        if brand in PICTURE_BRANDS:
-            return None
-        return MOV if brand == b"qt  " else MP4
+        return _heif(head) if _is_picture(brand) else MOV if brand == b"qt  " else MP4
     return MOV if box in QUICKTIME_ATOMS and len(head) >= 16 else None
+
+
+def _is_picture(brand: bytes) -> bool:
+    return brand in CONTAINER_BRANDS + OTHER_PICTURE_BRANDS or any(brand in own for own in BRANDS.values())
+
+
+def _heif(head: bytes) -> MediaType | None:
+    """By the major brand, else by the first compatible one that says how the picture is coded."""
+    end = int.from_bytes(head[:4], "big")
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))]
+    named = (kind for brand in brands for kind, own in BRANDS.items() if brand in own)
+    return None if brands[0] in OTHER_PICTURE_BRANDS else next(named, None)
 
 
 def _ebml(head: bytes) -> MediaType | None:

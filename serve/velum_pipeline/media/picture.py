@@ -64,11 +64,17 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the file was coded, as far as the output should be coded alike."""
+    """How the file was coded, as far as the output should be coded alike.
+
+    bits: per sample in the file; the samples of 10 and 12 bits lie in the upper bits of 16. tile: side in pixels of the
+    tiles of a HEIC, 0 where it is coded in one piece.
+    """
 
     subsampling: str = "420"
     lossless: bool = False
     compressed: bool = True
+    bits: int = 8
+    tile: int = 0
 
 
 @dataclass

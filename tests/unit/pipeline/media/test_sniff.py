@@ -28,8 +28,17 @@ CASES = {
     b"GIF89a": None,
     b"%PDF-1.7": None,
     b"BMW is a car": None,
-    b"\0\0\0\x18ftypheic": None,
-    b"\0\0\0\x18ftypavif": None,
+    b"\0\0\0\x18ftypheic": "heic",
+    b"\0\0\0\x18ftypheix": "heic",
+    b"\0\0\0\x18ftyphevc": "heic",
+    b"\0\0\0\x18ftypavif": "avif",
+    b"\0\0\0\x18ftypavis": "avif",
+    b"\0\0\0\x1cftypmif1\0\0\0\0mif1miafheic": "heic",
+    b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifheic": "avif",
+    b"\0\0\0\x18ftypmif1\0\0\0\0mif1miafheic": None,
+    b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf": None,
+    b"\0\0\0\x18ftypcrx \0\0\0\0crx heic": None,
+    b"\0\0\0\x18ftypjxl ": None,
     b"<html>": None,
     b"\x47" * 3: None,
     TS[:500]: None,
@@ -44,7 +53,15 @@ def test_sniff(head: bytes, name: str | None) -> None:
 
 def test_kinds_tell_pictures_from_videos() -> None:
     kinds = {found.name: found.kind for head in CASES if (found := media.sniff(head))}
-    assert {name for name, kind in kinds.items() if kind == "image"} == {"jpeg", "png", "webp", "tiff", "bmp"}
+    assert {name for name, kind in kinds.items() if kind == "image"} == {
+        "jpeg",
+        "png",
+        "webp",
+        "tiff",
+        "bmp",
+        "heic",
+        "avif",
+    }
     assert {name for name, kind in kinds.items() if kind == "video"} == {"mp4", "mov", "mkv", "avi", "webm", "ts"}
 
 
