@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +15,6 @@ from velum_pipeline.options import ObjectClass, Options
 
 FULL = 255
 """Strength at which a pixel counts as hidden; the gradient around it does not."""
-SUBPIXEL_BITS = 4
-"""cv2 draws polygons to a sixteenth of a pixel."""
 
 
 @dataclass
@@ -57,9 +54,22 @@ def coverage(
 
 
 def outline(polygons: Sequence[NDArray[np.float64]], width: int, height: int) -> NDArray[np.bool_]:
-    """The pixels inside any polygon (N, 2), whose origin is the upper left pixel's outer corner; bool (H, W)."""
-    canvas = np.zeros((height, width), np.uint8)
+    """The pixels whose centres lie inside any polygon (N, 2), by the even-odd rule; bool (H, W).
+
+    Coordinates start at the upper left pixel's outer corner. cv2.fillPoly would add the border's own pixels.
+    """
+    canvas = np.zeros((height, width), bool)
     for points in polygons:
-        centred = np.round((points - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
-        cv2.fillPoly(canvas, [centred], 1, shift=SUBPIXEL_BITS)
-    return canvas.astype(bool)
+        canvas |= _inside(points, width, height)
+    return canvas
+
+
+def _inside(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    """Every edge that crosses a row's middle turns inside into outside from its crossing on, and back."""
+    (x1, y1), (x2, y2) = points.T, np.roll(points, -1, axis=0).T
+    middles = np.arange(height)[:, None] + 0.5
+    rows, edges = np.nonzero((y1 <= middles) != (y2 <= middles))
+    crossing = x1[edges] + (middles[rows, 0] - y1[edges]) * (x2 - x1)[edges] / (y2 - y1)[edges]
+    turns = np.zeros((height, width + 1), np.intp)
+    np.add.at(turns, (rows, np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.intp)), 1)
+    return np.asarray(np.cumsum(turns[:, :width], axis=1) % 2 == 1)
