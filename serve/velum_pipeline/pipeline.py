@@ -19,7 +19,7 @@ from velum_pipeline import debug, masks, media, metadata, redact, regions
 from velum_pipeline.detections import Detections
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.media import Picture
-from velum_pipeline.options import Limits, Method, Options, SaveMask
+from velum_pipeline.options import Gps, Limits, Method, Options, SaveMask
 
 Detect = Callable[[list[NDArray[np.uint8]], Options], Sequence[Detections]]
 
@@ -106,4 +106,6 @@ def _redacted(
     redact.apply(picture, [area for area in areas if area is not None], options.method, random)
     if options.debug:
         debug.draw(picture, detections, areas, scores=options.score)
+    if options.gps is Gps.STRIP:
+        media.drop_location(picture)
     return media.encode(picture, quality=options.quality, compress_level=options.compress_level)

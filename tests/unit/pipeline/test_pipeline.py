@@ -231,6 +231,22 @@ def test_watermark_draws_nothing(
     assert products[0] == products[1]
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_the_place_stays_unless_it_is_to_go(
+    texture: Callable[..., Array],
+    save: Callable[..., bytes],
+    exif: Callable[..., bytes],
+    options: Callable[..., Options],
+    form: str,
+) -> None:
+    data = save(texture(40, 50), form, exif=b"Exif\0\0" + exif())
+    for gps, places in (("keep", 1), ("strip", 0)):
+        product = pipeline.anonymize(data, "a", pointing(), options(gps=gps))
+        block = Image.open(io.BytesIO(product.picture or b"")).getexif()
+        assert len(block.get_ifd(0x8825)) == places
+        assert block[0x010F] == "Velum"
+
+
 def test_no_stage_that_fails_gives_a_picture(
     texture: Callable[..., Array],
     save: Callable[..., bytes],
