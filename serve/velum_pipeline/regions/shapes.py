@@ -5,9 +5,13 @@ parameters). For a pixel, the growth at which the grown shape first reaches it, 
 one number per axis; faces take the Euclidean norm of the two (the box padded by a quarter of an ellipse at every
 corner), everything else the larger of them (a box). Strength falls linearly from full at ``stop`` to nothing at
 ``start``. Every pixel that the object's own box touches has growth 0 and so full strength.
+
+An axis is a hundred numbers, a picture of many objects has twenty axes: what counts is the number of numpy calls.
 """
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,34 +19,45 @@ from numpy.typing import NDArray
 
 from velum_pipeline.options import ClassOptions
 
+Doubles: TypeAlias = NDArray[np.float64]
+
 MIN_EXTENT = 1.0
 """Pixels; a thinner box still covers the pixel it lies in."""
+HORIZON = 1e-6
+"""The least depth, where that of the quadrilateral is about 1: what lies at or behind the horizon is far outside."""
 
 
-def growth(length: int, start: int, low: float, high: float) -> NDArray[np.float32]:
+def growth(length: int, start: int, low: float, high: float, margin: float = 0.0) -> Doubles:
     """For ``length`` pixels from ``start`` on one axis, the growth at which the interval (low, high) reaches each.
 
-    Float32 (length,).
+    Float64 (length,). ``margin``: growth that counts as inside.
     """
     half = max(high - low, MIN_EXTENT) / 2
-    centres = np.arange(start, start + length, dtype=np.float32) + np.float32(0.5)
-    nearest = np.abs(centres - np.float32((low + high) / 2)) - np.float32(0.5)
-    return np.asarray(np.maximum(nearest / np.float32(half) - 1, 0), np.float32)
+    grown = np.arange(length, dtype=np.float64)
+    grown -= (low + high) / 2 - start - 0.5
+    np.abs(grown, out=grown)
+    grown -= 0.5 + half * (1 + margin)
+    np.maximum(grown, 0, out=grown)
+    grown /= half
+    return grown
 
 
-def rounded(across: NDArray[np.float32], down: NDArray[np.float32], options: ClassOptions) -> NDArray[np.uint8]:
+def rounded(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np.uint8]:
     """Strength of a box padded elliptically, from the growth of columns (w,) and rows (h,); uint8 (h, w).
 
     Straight above, below and beside the box it is the padded box's; only the corners need the norm.
     """
     strength = boxed(across, down, options)
-    columns, rows = np.flatnonzero(across), np.flatnonzero(down)
-    corners = np.sqrt(np.square(across[columns])[None, :] + np.square(down[rows])[:, None])
-    strength[rows[:, None], columns] = _strength(corners, options)
+    left, right = _inner(across)
+    top, bottom = _inner(down)
+    columns, rows = np.concatenate((across[:left], across[right:])), np.concatenate((down[:top], down[bottom:]))
+    corners = _strength(np.sqrt(np.square(columns) + np.square(rows)[:, None]), options)
+    strength[:top, :left], strength[:top, right:] = corners[:top, :left], corners[:top, left:]
+    strength[bottom:, :left], strength[bottom:, right:] = corners[top:, :left], corners[top:, left:]
     return strength
 
 
-def boxed(across: NDArray[np.float32], down: NDArray[np.float32], options: ClassOptions) -> NDArray[np.uint8]:
+def boxed(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np.uint8]:
     """Strength of a box padded by a box, from the growth of columns (w,) and rows (h,); uint8 (h, w)."""
     return np.minimum(_strength(across, options)[None, :], _strength(down, options)[:, None])
 
@@ -57,25 +72,35 @@ def quad(
     the square -1..1, where growth is measured as for a box.
     """
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
-    turn = cv2.getPerspectiveTransform(corners.astype(np.float32), square)
-    columns = np.arange(x, x + width, dtype=np.float64) + 0.5
-    rows = np.arange(y, y + height, dtype=np.float64)[:, None] + 0.5
-    depth = turn[2, 0] * columns + turn[2, 1] * rows + turn[2, 2]
-    behind = depth <= 0
-    depth = np.where(behind, 1.0, depth)
-    u = np.abs(turn[0, 0] * columns + turn[0, 1] * rows + turn[0, 2]) / depth
-    v = np.abs(turn[1, 0] * columns + turn[1, 1] * rows + turn[1, 2]) / depth
-    grown = np.where(behind, np.inf, np.maximum(np.maximum(u, v) - 1 - margin, 0))
-    return _strength(grown.astype(np.float32), options)
+    local = np.asarray(corners - np.array([x, y], np.float64), np.float32)
+    turn = cv2.getPerspectiveTransform(local, square)
+    turn *= np.sign(turn[2] @ (*local[0], 1.0))  # the plate lies before the eye: its depth is positive
+    columns = turn[:, :1] * (np.arange(width) + 0.5)
+    rows = turn[:, 1:2] * (np.arange(height) + 0.5) + turn[:, 2:]
+    u, v, depth = rows.astype(np.float32)[:, :, None] + columns.astype(np.float32)[:, None, :]
+    np.abs(u, out=u)
+    np.abs(v, out=v)
+    np.maximum(u, v, out=u)
+    np.maximum(depth, HORIZON, out=depth)
+    u /= depth
+    u -= np.float32(1 + margin)
+    np.maximum(u, 0, out=u)
+    return _strength(u, options)
 
 
-def _strength(grown: NDArray[np.float32], options: ClassOptions) -> NDArray[np.uint8]:
+def _inner(grown: Doubles) -> tuple[int, int]:
+    """Where the pixels without growth begin and end, or with the least where a box lies outside the picture."""
+    (inner,) = np.nonzero(grown == grown.min())
+    return int(inner[0]), int(inner[-1]) + 1
+
+
+def _strength(grown: NDArray[Any], options: ClassOptions) -> NDArray[np.uint8]:
     start, stop = options.gradient_start, options.gradient_stop
     if start - stop < 1e-6:
         return np.where(grown <= stop, 255, 0).astype(np.uint8)
     slope = 255 / (start - stop)
-    falling = grown * np.float32(-slope)
-    falling += np.float32(start * slope + 0.5)
+    falling = grown * -slope
+    falling += start * slope + 0.5
     np.maximum(falling, 0, out=falling)
     np.minimum(falling, 255, out=falling)
     return falling.astype(np.uint8)
