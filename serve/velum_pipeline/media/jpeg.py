@@ -198,13 +198,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _with_segments(coded: bytes, metadata: Metadata) -> bytes:
-    """Put the metadata between the encoder's JFIF (or Adobe) segment and the rest."""
-    start = 2
+    """Put the metadata between the encoder's JFIF (or Adobe) segment and the rest, which is copied at most once."""
+    start, first = 2, coded[:2]
     if coded[2:4] == b"\xff\xe0":
         start = 4 + int.from_bytes(coded[4:6], "big")
+        first = coded[:start]
         if metadata.extra is not None:
-            coded = coded[:13] + metadata.extra + coded[18:]
-    parts = []
+            first = first[:13] + metadata.extra + first[18:]
+    parts = [first]
     if metadata.exif and len(metadata.exif) <= exifs.MAX_SEGMENT:
         parts.append(_segment(APP1, EXIF_PREFIX + metadata.exif))
     if metadata.xmp and len(metadata.xmp) <= exifs.MAX_SEGMENT:
@@ -214,7 +215,9 @@ def _with_segments(coded: bytes, metadata: Metadata) -> bytes:
         parts += [
             _segment(APP2, ICC_PREFIX + bytes((number, len(chunks))) + chunk) for number, chunk in enumerate(chunks, 1)
         ]
-    return b"".join((coded[:start], *parts, coded[start:])) if parts else coded
+    if len(parts) == 1 and coded.startswith(first):
+        return coded
+    return b"".join((*parts, memoryview(coded)[start:]))
 
 
 def _segment(code: int, body: bytes) -> bytes:
