@@ -1,7 +1,7 @@
 """What `hack/evaluate` measures: how much of what people labelled a detector finds, and what an attacker recovers.
 
 command     the command line of the recall tables; flags: its options. privacy is the attack on the redaction
-sets        labelled pictures on disk
+sets        labelled pictures on disk; annotations: the form of their labels
 subjects    packs as detectors; peers: any command as one
 matching    which detection is which object's
 coverage    which labelled pixels would be anonymized

@@ -31,8 +31,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from environment import shared
+from evaluation.annotations import class_named
 from evaluation.measure import Settings
-from evaluation.sets import class_named
 from velum.errors import InvalidInput
 from velum_ingress.parameters.structured import FORMAT
 from velum_pipeline.errors import PipelineError

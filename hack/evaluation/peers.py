@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from evaluation.annotations import Word, class_named
 from evaluation.errors import PeerFailed, SubjectInvalid
-from evaluation.sets import LabelledPicture, LabelledSet, Word, class_named
+from evaluation.sets import LabelledPicture, LabelledSet
 from evaluation.subjects import Look, Sighting
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.options import ObjectClass, Options

@@ -1,102 +1,29 @@
-"""Labelled sets: a folder with pictures and an ``annotations.json``, a list of
+"""Labelled sets: folders with pictures and an ``annotations.json`` (see annotations.py).
 
-    {"file": NAME, "width": W, "height": H, "only": [CLASS, ...]?,
-     "objects": [{"cls": CLASS, "bbox": [x1, y1, x2, y2], "ignore": false?, "polygons": [[x, y, x, y, ...], ...]?}]}
-
-in pixels of the picture as displayed. Other keys are left alone. A picture that cannot be read is an error, never an
-omission: dropped pictures would raise the recall. A set labels the classes that occur in it, as objects, as ignored
-objects or under ``only``; what a detector finds of other classes is neither right nor wrong there.
+A picture that cannot be read is an error, never an omission: dropped pictures would raise the recall. A set labels the
+classes that occur in it, as objects, as ignored objects or under ``only``; what a detector finds of other classes is
+neither right nor wrong there.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
 
+from evaluation.annotations import ANNOTATIONS, PictureEntry, class_named, read_entries
 from evaluation.errors import SetInvalid
 from velum_pipeline import media
 from velum_pipeline.errors import MediaError
 from velum_pipeline.options import Limits, ObjectClass
 
-ANNOTATIONS = "annotations.json"
 HEAD_BYTES = 1 << 20
 """Enough of a file for its header, behind whatever EXIF and ICC blocks stand before it."""
-OTHER_WORDS = {"plate": ObjectClass.LICENSE_PLATE}
-"""Words for a class that sets use beside the contract's own."""
-
-
-def class_named(word: str) -> ObjectClass:
-    """The class that a set, a peer or a user means. Raises ValueError naming the words there are."""
-    name = word.strip().lower().replace("_", "-")
-    if name in OTHER_WORDS:
-        return OTHER_WORDS[name]
-    try:
-        return ObjectClass(name)
-    except ValueError:
-        raise ValueError(f"unknown class {word!r}; one of {', '.join([*ObjectClass, *OTHER_WORDS])}") from None
-
-
-def _word(value: Any) -> Any:
-    if isinstance(value, str):
-        class_named(value)
-    return value
-
-
-Word = Annotated[str, BeforeValidator(_word)]
-Points = list[FiniteFloat] | list[tuple[FiniteFloat, FiniteFloat]]
-
-
-class ObjectEntry(BaseModel):
-    """One labelled object as it stands in the file."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    cls: Word
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
-    ignore: bool = False
-    polygons: list[Points] | None = None
-
-    @model_validator(mode="after")
-    def _findable(self) -> Self:
-        x1, y1, x2, y2 = self.bbox
-        if not self.ignore and (x2 <= x1 or y2 <= y1):
-            raise ValueError(f"bbox must be x1 < x2 and y1 < y2, got {list(self.bbox)}")
-        return self
-
-    @field_validator("polygons")
-    @classmethod
-    def _closed(cls, polygons: list[Points] | None) -> list[Points] | None:
-        for points in polygons or []:
-            if np.asarray(points).size % 2 or np.asarray(points).size < 6:
-                raise ValueError("a polygon needs three points or more: [x, y, x, y, x, y, ...]")
-        return polygons
-
-
-class PictureEntry(BaseModel):
-    """One picture as it stands in the file."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    file: Annotated[str, Field(min_length=1)]
-    width: Annotated[int, Field(gt=0)] | None = None
-    height: Annotated[int, Field(gt=0)] | None = None
-    only: list[Word] = []
-    objects: list[ObjectEntry]
 
 
 @dataclass(frozen=True)
@@ -158,19 +85,28 @@ def find_sets(folder: Path) -> list[LabelledSet]:
     """Every set at or below a folder, by name: its path from there. Raises SetInvalid, also when there is none."""
     if not folder.is_dir():
         raise SetInvalid(str(folder), "is not a folder")
-    found = sorted(path for path in folder.rglob(ANNOTATIONS) if path.is_file())
+    found = sorted(_folders(folder))
     if not found:
         raise SetInvalid(str(folder), f"there is no {ANNOTATIONS} at or below it")
-    names = [path.parent.relative_to(folder).as_posix() for path in found]
     return [
-        read_set(path.parent, folder.resolve().name if name == "." else name)
-        for name, path in zip(names, found, strict=True)
+        read_set(each, folder.resolve().name if each == folder else each.relative_to(folder).as_posix())
+        for each in found
     ]
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """Folders with annotations, linked ones too: sets are often gathered by links. A link to an ancestor ends."""
+    entered = set()
+    for place, below, files in os.walk(folder, followlinks=True):
+        entered.add(Path(place).resolve())
+        below[:] = [name for name in below if (Path(place) / name).resolve() not in entered]
+        if ANNOTATIONS in files:
+            yield Path(place)
 
 
 def read_set(folder: Path, name: str) -> LabelledSet:
     """One set, its pictures there and their headers checked. Raises SetInvalid."""
-    entries = list(_entries(folder / ANNOTATIONS, name))
+    entries = list(read_entries(folder / ANNOTATIONS, name))
     if not entries:
         raise SetInvalid(name, f"{ANNOTATIONS} lists no picture")
     files = sorted(entry.file for entry in entries)
@@ -189,25 +125,6 @@ def read_set(folder: Path, name: str) -> LabelledSet:
         words,
         {entry.file: (entry.width, entry.height) for entry in entries},
     )
-
-
-def _entries(path: Path, name: str) -> Iterator[PictureEntry]:
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise SetInvalid(name, f"{ANNOTATIONS} is not JSON: {error}") from error
-    if not isinstance(data, list):
-        raise SetInvalid(name, f"{ANNOTATIONS} is not a list of pictures")
-    for index, item in enumerate(data):
-        try:
-            yield PictureEntry.model_validate(item)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in (index, *first["loc"]))
-            named = item.get("file") if isinstance(item, dict) else None
-            place += f" ({named})" if named else ""
-            problem = first["msg"].removeprefix("Value error, ")
-            raise SetInvalid(name, f"{ANNOTATIONS}{place}: {problem}") from error
 
 
 def _picture(folder: Path, entry: PictureEntry, labelled: frozenset[ObjectClass]) -> LabelledPicture:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.annotations import class_named
 from evaluation.errors import SetInvalid
-from evaluation.sets import class_named, find_sets, read_set
+from evaluation.sets import find_sets, read_set
 from support.labelled import face
 from velum_pipeline.options import ObjectClass
 
@@ -35,6 +36,15 @@ def test_sets_are_found_at_any_depth_by_their_path(data: Path, make_set: MakeSet
         make_set(name, [([], [face(4, 4)])])
     (data / "a" / "notes.txt").write_text("no set")
     assert [each.name for each in find_sets(data)] == ["a/deep/er", "a/x", "b"]
+
+
+def test_sets_may_be_gathered_by_links(data: Path, make_set: MakeSet, tmp_path: Path) -> None:
+    folder = make_set("b", [([], [face(4, 4)])])
+    gathered = tmp_path / "gathered" / "c"
+    gathered.mkdir(parents=True)
+    (gathered / "linked").symlink_to(folder)
+    (gathered / "around").symlink_to(tmp_path / "gathered")
+    assert [each.name for each in find_sets(tmp_path / "gathered")] == ["c/linked"]
 
 
 def test_the_folder_itself_may_be_the_set(data: Path, make_set: MakeSet) -> None:
