@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.detect.arrays import Array, namespace
 from velum_pipeline.detect.segments import Segments, as_segments
 from velum_pipeline.detections import Floats
 
@@ -107,15 +108,21 @@ def _joined(parts: Sequence[Candidates]) -> Segments:
     )
 
 
-def promising(scores: Floats, floor: float) -> tuple[NDArray[np.intp], int]:
-    """Rows of (M,) scores at or above ``floor``, at most MAX_CANDIDATES, best first; and how many were not finite."""
-    finite = np.isfinite(scores)
-    rows = np.flatnonzero(finite & (scores >= floor))
-    rows = rows[np.argsort(-scores[rows], kind="stable")[:MAX_CANDIDATES]]
-    return rows, int(scores.size - np.count_nonzero(finite))
+def promising(scores: Array, floor: float) -> tuple[Array, int]:
+    """Rows of (M,) scores at or above ``floor``, at most MAX_CANDIDATES, best first; and how many were not finite.
+
+    The rows are an array of the scores' own kind.
+    """
+    xp = namespace(scores)
+    finite = xp.isfinite(scores)
+    (rows,) = xp.nonzero(finite & (scores >= floor))
+    rows = rows[xp.argsort(-scores[rows], stable=True)[:MAX_CANDIDATES]]
+    return rows, int(scores.shape[0] - xp.count_nonzero(finite))
 
 
-def usable(boxes: Floats, scores: Floats, corners: Floats | None = None) -> tuple[Candidates, int]:
+def usable(
+    boxes: Floats, scores: Floats, corners: Floats | None = None, segments: Segments = None
+) -> tuple[Candidates, int]:
     """Candidates of the rows with finite numbers and a positive area; and how many rows were not finite.
 
     A row whose corners alone are not finite keeps its box: a box without corners still covers the plate.
@@ -125,4 +132,5 @@ def usable(boxes: Floats, scores: Floats, corners: Floats | None = None) -> tupl
     solid = finite & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if corners is not None:
         corners = np.where(np.isfinite(corners).all(axis=(1, 2), keepdims=True), corners, np.float32(np.nan))
-    return Candidates.of(boxes, scores, corners).select(solid), int(np.count_nonzero(~finite))
+    found = replace(Candidates.of(boxes, scores, corners), segments=segments)
+    return found.select(solid), int(np.count_nonzero(~finite))

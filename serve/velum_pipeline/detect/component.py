@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.detect.arrays import host_floats
 from velum_pipeline.detect.calibration import SCORE_SLACK, Calibration
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.decoders import DECODERS, Decoded
+from velum_pipeline.detect.decoders import LABELLED_DECODERS, Decoded
 from velum_pipeline.detect.inputs import Placement, prepare, target
 from velum_pipeline.detect.merge import SAME_OBJECT, merge
-from velum_pipeline.detect.session import Runtime, Session
+from velum_pipeline.detect.segments import Piece, as_segments, settled
+from velum_pipeline.detect.session import Network, Runtime, Session
 from velum_pipeline.detect.spec import ComponentSpec
 from velum_pipeline.detect.tiles import Window
+from velum_pipeline.detect.torchsession import TorchSession
 from velum_pipeline.options import DEFAULT_CLASS_OPTIONS, ObjectClass
 
 NATIVE_FLOOR = 0.01
@@ -60,11 +63,11 @@ class _Job:
 class Component:
     """A detector ready to run. Immutable, shared by threads."""
 
-    def __init__(self, spec: ComponentSpec, session: Session, runtime: Runtime) -> None:
+    def __init__(self, spec: ComponentSpec, session: Network, runtime: Runtime) -> None:
         self.spec = spec
         self._session = session
         self._runtime = runtime
-        self._decoder = DECODERS[spec.decoder]
+        self._decode = spec.decode()
         self._calibrations = {
             name: Calibration(found.threshold, DEFAULT_CLASS_OPTIONS[name].threshold)
             for name, found in spec.classes.items()
@@ -100,9 +103,7 @@ class Component:
         return [
             Sighting(
                 {
-                    name: merge(
-                        Candidates.concatenate(seen[index * len(wanted) + slot]), SAME_OBJECT[name], view.period
-                    )
+                    name: _merged(seen[index * len(wanted) + slot], name, view.period)
                     for slot, name in enumerate(wanted)
                 },
                 dropped[index],
@@ -129,7 +130,10 @@ class Component:
         batch = np.empty((len(jobs), 3, height, width), np.float32)
         for slot, job in zip(batch, jobs, strict=True):
             prepare(job.window.crop(views[job.view].picture), job.placement, self.spec.input, slot)
-        return self._decoder.decode(self._session.run(batch), (height, width), floors)
+        outputs = self._session.run(batch)
+        if self.spec.decoder not in LABELLED_DECODERS:  # the others are written for numpy
+            outputs = {name: host_floats(output) for name, output in outputs.items()}
+        return self._decode(outputs, (height, width), floors)
 
     def _placed(
         self, found: Candidates, job: _Job, view: View, object_class: ObjectClass, threshold: float
@@ -137,11 +141,26 @@ class Component:
         """Into picture pixels and contract scores, cut to the window, with its borders marked."""
         scores = self._calibrations[object_class].apply(found.scores)
         keep = scores >= threshold - SCORE_SLACK
-        found = Candidates(found.boxes, np.maximum(scores, np.float32(threshold)), found.corners, found.cut).select(
-            keep
+        found = replace(found, scores=np.maximum(scores, np.float32(threshold))).select(keep)
+        scale, (x, y) = job.placement.back
+        offset = (x + job.window.x, y + job.window.y)
+        return self._sketched(_inside(found.moved(scale, offset), job.window, view), scale, offset)
+
+    def _sketched(self, found: Candidates, scale: tuple[float, float], offset: tuple[float, float]) -> Candidates:
+        """With the decoder's outlines as segments of the picture."""
+        if found.segments is None:
+            return found
+        pieces = (
+            Piece(box, self.spec.name, replace(outline, scale=scale, offset=offset))
+            for box, outline in zip(found.boxes, found.segments, strict=True)
         )
-        scale, offset = job.placement.back
-        return _inside(found.moved(scale, (offset[0] + job.window.x, offset[1] + job.window.y)), job.window, view)
+        return replace(found, segments=as_segments((piece,) for piece in pieces))
+
+
+def _merged(parts: Sequence[Candidates], object_class: ObjectClass, period: int | None) -> Candidates:
+    """One view's objects, which no longer need the network's outputs."""
+    found = merge(Candidates.concatenate(parts), SAME_OBJECT[object_class], period)
+    return replace(found, segments=settled(found.segments))
 
 
 def _inside(found: Candidates, window: Window, view: View) -> Candidates:
@@ -161,9 +180,10 @@ def _inside(found: Candidates, window: Window, view: View) -> Candidates:
         ]
     )
     solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return Candidates(boxes, found.scores, found.corners, near & inner).select(solid)
+    return replace(found, boxes=boxes, cut=near & inner).select(solid)
 
 
-def open_session(spec: ComponentSpec, model: bytes, runtime: Runtime) -> Session:
+def open_session(spec: ComponentSpec, model: bytes, runtime: Runtime) -> Network:
     """The session that a component needs for its weights. Raises ModelInvalid."""
-    return Session(spec.name, model, runtime, free_batch=spec.batch, free_size=spec.resizes)
+    session = TorchSession if spec.format == "pt2" else Session
+    return session(spec.name, model, runtime, free_batch=spec.batch, free_size=spec.resizes)

@@ -77,6 +77,13 @@ def turned(segments: Segments, steps: NDArray[np.floating]) -> Segments:
     )
 
 
+def settled(segments: Segments) -> Segments:
+    """All segments, free of networks' outputs: the sums of prototypes are taken here, for the rows that are left."""
+    if segments is None:
+        return None
+    return as_segments(segment and tuple(piece.settled() for piece in segment) for segment in segments)
+
+
 def united(segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequence[float]) -> Segment | None:
     """The pieces of all these rows, which are parts of one object; None when none of them has an outline.
 

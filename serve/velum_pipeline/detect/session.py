@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -45,8 +45,20 @@ class Runtime:
             raise ValueError(f"batch_pixels must be positive, got {self.batch_pixels}")
 
 
+class Network(Protocol):
+    """A loaded network, whatever runs it. ``batches``: whether it takes several pictures at once."""
+
+    batches: bool
+
+    def run(self, batch: Floats) -> Outputs:
+        """The outputs for (B, 3, H, W) float32, in the network's order.
+
+        Raises DetectionFailed when it does not run, or when an output holds no finite number for a picture.
+        """
+
+
 class Session:
-    """A loaded network. ``name`` appears in errors."""
+    """A network in ONNX Runtime. ``name`` appears in errors."""
 
     def __init__(self, name: str, model: bytes, runtime: Runtime, *, free_batch: bool, free_size: bool) -> None:
         """Raises ModelInvalid when the model does not load or the provider is not there."""

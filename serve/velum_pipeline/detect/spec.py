@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from velum_pipeline.detect.decoders import DECODERS
+from velum_pipeline.detect.decoders import DECODERS, LABELLED_DECODERS, Decode, Head
 from velum_pipeline.options import ObjectClass
 
 Side = Annotated[int, Field(ge=16, le=8192)]
@@ -96,21 +96,42 @@ InputSpec = Annotated[FixedInput | DynamicInput, Field(discriminator="kind")]
 
 
 class ClassSpec(Frozen):
-    """``threshold``: the native score that counts as the contract's default threshold (see calibration)."""
+    """``threshold``: the native score that counts as the contract's default threshold (see calibration).
+
+    ``labels``: which of the network's own labels, numbered from 0, are this class; for decoders that cannot know.
+    """
 
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    labels: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+    @field_validator("labels")
+    @classmethod
+    def _each_once(cls, labels: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("a label is listed twice")
+        return labels
+
+
+class HeadSpec(Frozen):
+    """How a labelled decoder's network is laid out: ``layout`` in its decoder's words, ``labels`` the count of them."""
+
+    layout: str
+    labels: Annotated[int, Field(ge=1)]
 
 
 class ComponentSpec(Frozen):
     """One detector: a weights file of the pack, how to feed it, how to read it, and what it finds.
 
-    ``batch`` says that the graph may be given several pictures at once after its batch dimension is made free.
+    The file's ending says what runs it: ``.onnx`` ONNX Runtime, ``.pt2`` torch. ``batch`` says that the network may be
+    given several pictures at once: an ONNX graph after its batch dimension is made free, an exported torch program as
+    it is.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    file: str
+    file: Annotated[str, Field(pattern=r"\.(onnx|pt2)$")]
     licence: str
     decoder: str
+    head: HeadSpec | None = None
     input: InputSpec
     classes: Annotated[dict[ObjectClass, ClassSpec], Field(min_length=1)]
     batch: bool = False
@@ -118,8 +139,9 @@ class ComponentSpec(Frozen):
     @field_validator("decoder")
     @classmethod
     def _known(cls, decoder: str) -> str:
-        if decoder not in DECODERS:
-            raise ValueError(f"unknown decoder {decoder!r}; one of {', '.join(sorted(DECODERS))}")
+        if decoder not in DECODERS and decoder not in LABELLED_DECODERS:
+            known = ", ".join(sorted({*DECODERS, *LABELLED_DECODERS}))
+            raise ValueError(f"unknown decoder {decoder!r}; one of {known}")
         return decoder
 
     @property
@@ -127,9 +149,45 @@ class ComponentSpec(Frozen):
         """Whether the graph must take other sizes than the one it was exported with."""
         return isinstance(self.input, DynamicInput) or self.input.resized
 
+    @property
+    def format(self) -> Literal["onnx", "pt2"]:
+        """What runs the weights: ONNX Runtime, or torch."""
+        return "pt2" if self.file.endswith(".pt2") else "onnx"
+
+    def decode(self) -> Decode:
+        """The decoder, told about its network."""
+        if self.head is None:
+            return DECODERS[self.decoder].decode
+        labels = {name: found.labels for name, found in self.classes.items()}
+        return LABELLED_DECODERS[self.decoder].bind(Head(self.head.layout, self.head.labels, labels))
+
     @model_validator(mode="after")
     def _findable(self) -> Self:
-        strange = set(self.classes) - DECODERS[self.decoder].finds
+        decoder = DECODERS.get(self.decoder) or LABELLED_DECODERS[self.decoder]
+        strange = set(self.classes) - decoder.finds
         if strange:
             raise ValueError(f"decoder {self.decoder} does not find {', '.join(sorted(strange))}")
+        return self
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        decoder = LABELLED_DECODERS.get(self.decoder)
+        if decoder is None:
+            if self.head is not None or any(found.labels for found in self.classes.values()):
+                raise ValueError(f"decoder {self.decoder} knows its labels; it takes neither head nor labels")
+            return self
+        if self.head is None:
+            raise ValueError(f"decoder {self.decoder} needs head, with layout and labels")
+        if self.head.layout not in decoder.layouts:
+            raise ValueError(f"head.layout {self.head.layout!r} is none of {', '.join(sorted(decoder.layouts))}")
+        for name, found in self.classes.items():
+            if not found.labels:
+                raise ValueError(f"classes.{name}.labels must say which labels are this class")
+            if max(found.labels) >= self.head.labels:
+                raise ValueError(
+                    f"classes.{name}.labels {max(found.labels)} is not below head.labels {self.head.labels}"
+                )
+        named = [label for found in self.classes.values() for label in found.labels]
+        if shared := {label for label in named if named.count(label) > 1}:
+            raise ValueError(f"classes share the label {', '.join(map(str, sorted(shared)))}")
         return self

@@ -19,7 +19,7 @@ from pathlib import Path
 from velum_pipeline.detect.component import Component, open_session
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.detect.errors import ClassNotFound
-from velum_pipeline.detect.session import Runtime, Session
+from velum_pipeline.detect.session import Network, Runtime
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs.errors import ManifestInvalid, PackError, PackNotFound, WeightsMissing
 from velum_pipeline.packs.manifest import MANIFEST, PackManifest, WeightsFile, read_manifest
@@ -99,13 +99,13 @@ class PackRegistry:
         ModelInvalid.
         """
         names = list(dict.fromkeys(names))
-        sessions: dict[tuple[str, bool, bool], Session] = {}
+        sessions: dict[tuple[str, str, bool, bool], Network] = {}
         components = []
         for name in names:
             manifest = self.get(name)
             for spec in manifest.components:
                 file = manifest.file(spec.file)
-                key = (file.sha256, spec.batch, spec.resizes)
+                key = (file.sha256, spec.format, spec.batch, spec.resizes)
                 if key not in sessions:
                     sessions[key] = open_session(spec, self._reader.read(self.locate(name, file), file), runtime)
                 components.append(Component(spec, sessions[key], runtime))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.detect.arrays import Array
 from velum_pipeline.detect.candidates import Candidates
 from velum_pipeline.detect.errors import ModelInvalid
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
-Outputs = Mapping[str, Floats]
-"""Output name to array, in the graph's own order; the first axis is the batch."""
+Outputs = Mapping[str, Array]
+"""Output name to array, in the graph's own order; the first axis is the batch. Torch tensors only where a decoder takes
+them."""
 Floors = Mapping[ObjectClass, float]
 """The wanted classes and the native score below which a candidate is of no interest."""
 
@@ -28,6 +30,22 @@ class Decoded:
 
 
 @dataclass(frozen=True)
+class Head:
+    """What a manifest has to say about a network whose classes are not known beforehand.
+
+    layout: how the outputs are laid out, in the decoder's words. count: how many labels the network tells. labels:
+    which of them are which class, numbers from 0.
+    """
+
+    layout: str
+    count: int
+    labels: Mapping[ObjectClass, tuple[int, ...]]
+
+
+Decode = Callable[[Outputs, tuple[int, int], Floors], list[Decoded]]
+
+
+@dataclass(frozen=True)
 class Decoder:
     """``decode(outputs, (height, width), floors)`` gives one Decoded per picture of the batch, without suppression.
 
@@ -36,7 +54,20 @@ class Decoder:
 
     name: str
     finds: frozenset[ObjectClass]
-    decode: Callable[[Outputs, tuple[int, int], Floors], list[Decoded]]
+    decode: Decode
+
+
+@dataclass(frozen=True)
+class LabelledDecoder:
+    """A decoder for networks of any labels: ``bind(head)`` makes ``decode``, which takes numpy arrays or tensors.
+
+    ``layouts`` are the words for a head's layout.
+    """
+
+    name: str
+    finds: frozenset[ObjectClass]
+    layouts: frozenset[str]
+    bind: Callable[[Head], Decode]
 
 
 def positional(outputs: Outputs, decoder: str, count: int) -> Sequence[Floats]:
@@ -46,10 +77,10 @@ def positional(outputs: Outputs, decoder: str, count: int) -> Sequence[Floats]:
     return list(outputs.values())[:count]
 
 
-def expect_shape(output: Floats, shape: tuple[int, ...], decoder: str, name: str) -> None:
+def expect_shape(output: Array, shape: tuple[int, ...], decoder: str, name: str) -> None:
     """Raise ModelInvalid unless the output has this shape: a wrong grid gives plausible boxes in wrong places."""
-    if output.shape != shape:
-        raise ModelInvalid(f"decoder {decoder} expects {name} of shape {shape}, the model gave {output.shape}")
+    if tuple(output.shape) != shape:
+        raise ModelInvalid(f"decoder {decoder} expects {name} of shape {shape}, the model gave {tuple(output.shape)}")
 
 
 def cells(rows: NDArray[np.intp], columns_per_row: int) -> tuple[Floats, Floats]:
