@@ -27,6 +27,8 @@ from velum_pipeline.detect import Runtime
 from velum_pipeline.errors import PipelineError
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
+"""As a shell says it: 128 and the signal's number."""
 
 
 def main(argv: list[str]) -> int:
@@ -37,6 +39,8 @@ def main(argv: list[str]) -> int:
     except (EvaluationError, PipelineError, InvalidInput, OSError) as error:
         print(f"hack/evaluate: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
