@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from velum_pipeline import debug, masks, media, metadata, redact, regions
 from velum_pipeline.detections import Detections
 from velum_pipeline.errors import StageFailed
-from velum_pipeline.media import Picture
+from velum_pipeline.media import Patch, Picture
 from velum_pipeline.options import Gps, Limits, Method, Options, SaveMask
 
 Detect = Callable[[list[NDArray[np.uint8]], Options], Sequence[Detections]]
@@ -42,9 +42,14 @@ class Product:
     counts: dict[str, int]
 
 
-def prepare(data: bytes, limits: Limits | None = None) -> Picture:
-    """Decode a file: upright pixels for detectors, and all that the output will need. Raises MediaError."""
-    return media.decode(data, limits or Limits())
+def prepare(data: bytes, limits: Limits | None = None, options: Options | None = None) -> Picture:
+    """Decode a file: upright pixels for detectors, and all that the output will need.
+
+    options: those that ``finish`` will get; without them the output may lose by encoding. Raises MediaError, and
+    OptionError where the file cannot be worked on without loss although they say so.
+    """
+    wish = options is not None and options.lossless and options.method is not Method.DETECT
+    return media.decode(data, limits or Limits(), lossless=wish)
 
 
 def finish(
@@ -87,7 +92,7 @@ def finish(
 def anonymize(data: bytes, name: str, detect: Detect, options: Options, limits: Limits | None = None) -> Product:
     """The whole way for one picture. Raises MediaError, and whatever the detector or a stage raises."""
     started = time.perf_counter()
-    picture = prepare(data, limits)
+    picture = prepare(data, limits, options)
     found = detect([picture.pixels], options)
     if len(found) != 1:
         raise StageFailed(f"the detector answered for {len(found)} pictures instead of one")
@@ -103,9 +108,15 @@ def _redacted(
 ) -> bytes | None:
     if options.method is Method.DETECT:
         return None
-    redact.apply(picture, [area for area in areas if area is not None], options.method, random)
+    touched = [area for area in areas if area is not None]
+    redact.apply(picture, touched, options.method, random)
+    patches = [Patch(area.x, area.y, area.strength > 0) for area in touched] if picture.source is not None else []
     if options.debug:
+        before = None if picture.source is None else picture.native.copy()
         debug.draw(picture, detections, areas, scores=options.score)
+        if before is not None:
+            drawn = picture.native != before
+            patches.append(Patch(0, 0, drawn.any(axis=2) if drawn.ndim == 3 else drawn))
     if options.gps is Gps.STRIP:
         media.drop_location(picture)
-    return media.encode(picture, quality=options.quality, compress_level=options.compress_level)
+    return media.encode(picture, quality=options.quality, compress_level=options.compress_level, patches=patches)

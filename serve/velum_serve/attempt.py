@@ -80,7 +80,7 @@ async def _attempt(order: WorkOrder, tools: Tools, folder: AttemptFolder) -> Man
         data = await read_source(order.spec.source, tools.storage.inputs, tools.source, _admit)
     started = time.perf_counter()
     with _stage("decoding"):
-        picture = await run(prepare, data, tools.pixels)
+        picture = await run(prepare, data, tools.pixels, options)
     del data  # the file need not stay in memory beside its pixels
     with _stage("detection"):
         found = await tools.detect(picture.pixels, options)

@@ -7,7 +7,9 @@ from velum_pipeline.media.decode import TAIL_BYTES, decode, encode, probe, reenc
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import SNIFF_BYTES, MediaType, sniff
 from velum_pipeline.media.location import drop_location
+from velum_pipeline.media.lossless import obstacle
 from velum_pipeline.media.picture import Encoding, Layout, Metadata, Picture, to_bgr8
+from velum_pipeline.media.splice import Patch
 
 __all__ = [
     "SNIFF_BYTES",
@@ -17,10 +19,12 @@ __all__ = [
     "Layout",
     "MediaType",
     "Metadata",
+    "Patch",
     "Picture",
     "decode",
     "drop_location",
     "encode",
+    "obstacle",
     "probe",
     "reencode",
     "sniff",

@@ -7,16 +7,27 @@ file of that type and size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import cv2
 
-from velum_pipeline.errors import CorruptMedia, EmptyMedia, StageFailed, TooManyPixels, TruncatedMedia, UnsupportedMedia
-from velum_pipeline.media import avif, bmp, heic, jpeg, png, tiff, webp
+from velum_pipeline.errors import (
+    CorruptMedia,
+    EmptyMedia,
+    OptionError,
+    StageFailed,
+    TooManyPixels,
+    TruncatedMedia,
+    UnsupportedMedia,
+)
+from velum_pipeline.media import avif, bmp, heic, jpeg, png, splice, tiff, webp
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import AVIF, BMP, HEIC, JPEG, PNG, TIFF, WEBP, MediaType, sniff
+from velum_pipeline.media.lossless import obstacle as lossless_obstacle
 from velum_pipeline.media.picture import Metadata, Picture, to_bgr8
+from velum_pipeline.media.splice.stored import QUARTER_TURNS, stored
 from velum_pipeline.options import DEFAULT_COMPRESS_LEVEL, DEFAULT_QUALITY, Limits
 
 CODECS: dict[MediaType, ModuleType] = {
@@ -56,8 +67,11 @@ def truncation(media_type: MediaType, head: bytes, tail: bytes, size: int) -> st
     return reason
 
 
-def decode(data: bytes, limits: Limits) -> Picture:
-    """The picture, upright, with cleaned metadata. Raises MediaError."""
+def decode(data: bytes, limits: Limits, *, lossless: bool = False) -> Picture:
+    """The picture, upright, with cleaned metadata. Raises MediaError.
+
+    lossless: keep what encoding needs to change nothing but patches. Raises OptionError where that cannot be.
+    """
     if not data:
         raise EmptyMedia("the file is empty")
     media_type = sniff(data)
@@ -72,24 +86,43 @@ def decode(data: bytes, limits: Limits) -> Picture:
     if announced is None:
         raise CorruptMedia(f"the {media_type.name} header announces no size")
     _check_size(announced, limits)
+    obstacle = lossless_obstacle(media_type, data) if lossless else None
+    if obstacle:
+        raise OptionError("lossless", obstacle)
     picture: Picture = CODECS[media_type].decode(data)
     if {picture.width, picture.height} != {announced.width, announced.height}:
         held = f"{picture.width} x {picture.height}"
         raise CorruptMedia(f"the header announces {announced.width} x {announced.height}, the data hold {held}")
+    if lossless and media_type == JPEG:
+        splice.keep(picture, data)
     return picture
 
 
-def encode(picture: Picture, *, quality: int = DEFAULT_QUALITY, compress_level: int = DEFAULT_COMPRESS_LEVEL) -> bytes:
+def encode(
+    picture: Picture,
+    *,
+    quality: int = DEFAULT_QUALITY,
+    compress_level: int = DEFAULT_COMPRESS_LEVEL,
+    patches: Sequence[splice.Patch] = (),
+) -> bytes:
     """The picture as a file of its own type, with its metadata and a new thumbnail where it had one.
 
     quality: 1..100 for JPEG, lossy WebP, HEIC and AVIF, 0 for the default. compress_level: 0..9 for PNG and deflated
-    TIFF. Raises StageFailed when the result is not a file of that type and size.
+    TIFF. patches: the pixels that changed, all that is coded anew of a JPEG decoded as lossless. Raises StageFailed
+    when the result is not a file of that type and size.
     """
     if picture.metadata.thumbnail:
         _renew_thumbnail(picture)
     setting = compress_level if picture.media_type in (PNG, TIFF) else quality or DEFAULT_QUALITY
-    coded: bytes = CODECS[picture.media_type].encode(picture, setting)
-    right = sniff(coded) == picture.media_type and probe(coded) == Dimensions(picture.width, picture.height)
+    coded: bytes = (
+        CODECS[picture.media_type].encode(picture, setting)
+        if picture.source is None
+        else splice.encode(picture, patches)
+    )
+    size = Dimensions(picture.width, picture.height)
+    if picture.source is not None and picture.encoding.orientation >= QUARTER_TURNS:
+        size = Dimensions(picture.height, picture.width)
+    right = sniff(coded) == picture.media_type and probe(coded) == size
     if not right or truncation(picture.media_type, coded, coded[-TAIL_BYTES:], len(coded)):
         raise StageFailed(f"the {picture.media_type.name} encoder wrote something else than the picture")
     return coded
@@ -118,6 +151,8 @@ def _renew_thumbnail(picture: Picture) -> None:
     scale = min(1.0, THUMBNAIL_SIDE / max(picture.width, picture.height))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     small = to_bgr8(cv2.resize(picture.native, size, interpolation=cv2.INTER_AREA), picture.layout)
+    if picture.source is not None:  # it is turned as the picture is
+        small = stored(small, picture.encoding.orientation)
     old = picture.metadata
     exif = exifs.with_thumbnail(old.exif, jpeg.encode_thumbnail(small, THUMBNAIL_QUALITY))
     picture.metadata = Metadata(exif, old.icc, old.xmp, True, old.extra)

@@ -32,6 +32,7 @@ DECODED_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 
 The other SOF markers are lossless or hierarchical.
 """
+HUFFMAN_FRAMES = DECODED_FRAMES[:3]
 FRAMES = tuple(code for code in range(0xC0, 0xD0) if code not in (0xC4, 0xC8, 0xCC))
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
@@ -67,6 +68,12 @@ def dimensions(head: bytes) -> Dimensions | None:
     return Dimensions(frame[3], frame[2]) if frame else None
 
 
+def process(head: bytes) -> int | None:
+    """The marker of the frame header, which names the coding process; None when it is not within these bytes."""
+    frame = _header(head).frame
+    return frame[0] if frame else None
+
+
 def truncation(head: bytes, tail: bytes, size: int) -> str | None:
     """Why the file cannot be whole, or None.
 
@@ -96,7 +103,9 @@ def decode(data: bytes) -> Picture:
     layout = {1: Layout.GREY, 3: Layout.BGR, 4: Layout.CMYK}.get(components)
     if layout is None:
         raise UnsupportedMedia(f"a JPEG of {components} components is not supported")
-    native = upright(_samples(data, layout), exifs.orientation_of(header.exif))
+    turn = exifs.orientation_of(header.exif)
+    turn = turn if 1 <= turn <= 8 else 1
+    native = upright(_samples(data, layout), turn)
     if layout is Layout.CMYK and not header.adobe:
         native = 255 - native
     height, width = native.shape[:2]
@@ -107,7 +116,7 @@ def decode(data: bytes) -> Picture:
         thumbnail=exifs.has_thumbnail(header.exif),
         extra=header.density,
     )
-    return Picture(JPEG, native, layout, metadata, Encoding(subsampling=_subsampling(data)))
+    return Picture(JPEG, native, layout, metadata, Encoding(subsampling=_subsampling(data), orientation=turn))
 
 
 def encode(picture: Picture, quality: int) -> bytes:
@@ -118,7 +127,7 @@ def encode(picture: Picture, quality: int) -> bytes:
     else:
         space = "CMYK" if picture.layout is Layout.CMYK else "BGR"
         coded = simplejpeg.encode_jpeg(native, quality, space, picture.encoding.subsampling)
-    return _with_segments(bytes(coded), picture.metadata)
+    return with_segments(bytes(coded), picture.metadata)
 
 
 def encode_thumbnail(pixels: Samples, quality: int) -> bytes:
@@ -197,8 +206,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         position += 2 + length
 
 
-def _with_segments(coded: bytes, metadata: Metadata) -> bytes:
-    """Put the metadata between the encoder's JFIF (or Adobe) segment and the rest, which is copied at most once."""
+def with_segments(coded: bytes, metadata: Metadata) -> bytes:
+    """Put the metadata between a bare file's JFIF (or Adobe) segment and the rest, which is copied at most once."""
     start, first = 2, coded[:2]
     if coded[2:4] == b"\xff\xe0":
         start = 4 + int.from_bytes(coded[4:6], "big")

@@ -67,7 +67,7 @@ class Encoding:
     """How the file was coded, as far as the output should be coded alike.
 
     bits: per sample in the file; the samples of 10 and 12 bits lie in the upper bits of 16. tile: side in pixels of the
-    tiles of a HEIC, 0 where it is coded in one piece.
+    tiles of a HEIC, 0 where it is coded in one piece. orientation: EXIF's word for how a JPEG's samples are stored.
     """
 
     subsampling: str = "420"
@@ -75,13 +75,15 @@ class Encoding:
     compressed: bool = True
     bits: int = 8
     tile: int = 0
+    orientation: int = 1
 
 
 @dataclass
 class Picture:
     """One decoded picture, upright, of the given media type.
 
-    ``native``: Samples in ``layout``; redaction writes into it.
+    ``native``: Samples in ``layout``; redaction writes into it. ``source``: the file itself, where its coded blocks are
+    to be kept (splice/).
     """
 
     media_type: MediaType
@@ -89,6 +91,7 @@ class Picture:
     layout: Layout
     metadata: Metadata = field(default_factory=Metadata)
     encoding: Encoding = field(default_factory=Encoding)
+    source: bytes | None = None
 
     @property
     def height(self) -> int:

@@ -41,6 +41,17 @@ def dimensions(head: bytes) -> Dimensions | None:
     return None
 
 
+def lossless(head: bytes) -> bool | None:
+    """Whether the samples are coded without loss; None when their chunk does not begin within these bytes."""
+    position = FIRST_CHUNK
+    while position + 8 <= len(head):
+        name, length = struct.unpack_from("<4sI", head, position)
+        if name in (b"VP8L", b"VP8 "):
+            return bool(name == b"VP8L")
+        position += 8 + length + length % 2
+    return None
+
+
 def truncation(head: bytes, tail: bytes, size: int) -> str | None:  # noqa: ARG001 -- one shape for all codecs
     """Why the file cannot be whole, or None: RIFF announces its length."""
     announced = int.from_bytes(head[4:8], "little") + 8

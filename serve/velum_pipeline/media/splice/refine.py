@@ -1,0 +1,119 @@
+"""Reading the refinement scans of a progressive JPEG: one more bit of coefficients that earlier scans began (T.81,
+G.1.2.1.1 and G.1.2.3).
+
+Here the data cannot be read without knowing which coefficients are not zero yet. For each block a short walk over those
+finds where its words and correction bits lie; the bits themselves are taken afterwards, all at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from velum_pipeline.media.splice import bits
+from velum_pipeline.media.splice.frame import Scan, refused
+from velum_pipeline.media.splice.huffman import decoder
+from velum_pipeline.media.splice.layout import Order, Store
+
+
+def refine_dc(store: Store, scan: Scan, where: Order) -> None:
+    """One more bit of every DC coefficient, block after block."""
+    numbers = np.arange(where.blocks)
+    interval, within = np.divmod(numbers, where.per * len(where.slots))
+    positions = np.array(scan.starts[:-1], np.int64)[interval] + within
+    found = bits.single(scan.data, positions).astype(np.int16)
+    store[where.addresses(numbers), 0] |= found << scan.low
+
+
+def refine(store: Store, scan: Scan, where: Order) -> None:
+    """One more bit of a band of AC coefficients. Raises OptionError for data that do not decode."""
+    _Refinement(store, scan, where).read()
+
+
+class _Refinement:
+    def __init__(self, store: Store, scan: Scan, where: Order) -> None:
+        self.store, self.scan, self.where = store, scan, where
+        self.code = decoder(scan.ac[0])
+        self.addresses = where.addresses(np.arange(where.blocks))
+        self._open(0)
+        block, at = np.nonzero(store[self.addresses, scan.first : scan.last + 1])
+        at += scan.first
+        self.held = self.addresses[block] * 64 + at  # flat indices of what is not zero yet
+        self.places: list[int] = at.tolist()
+        self.ends: list[int] = np.searchsorted(block, np.arange(where.blocks + 1)).tolist()
+        # Correction bits: of which first coefficient, from which bit on, how many.
+        self.corrected: list[tuple[int, int, int]] = []
+        self.new: list[tuple[int, int, int]] = []  # block, place, bit of the sign
+
+    def read(self) -> None:
+        number = 0
+        for interval, start in enumerate(self.scan.starts[:-1]):
+            position, end = start, min((interval + 1) * self.where.per, self.where.units)
+            while number < end:
+                if not 0 <= position - self.view.base < self.view.limit:
+                    self._open(position)
+                number, position = self._block(number, position, end)
+            if position > self.scan.starts[interval + 1]:
+                raise refused("its data end too early")
+        self._apply()
+
+    def _open(self, position: int) -> None:
+        self.view = bits.window(self.scan.data, position)
+        self.lengths = self.code.lengths[self.view.following].tobytes()
+        self.symbols = self.code.symbols[self.view.following].tobytes()
+
+    def _block(self, number: int, position: int, end: int) -> tuple[int, int]:
+        """Walk one block, and the ended ones after it; returns the next block's number and the position."""
+        lengths, symbols, base = self.lengths, self.symbols, self.view.base
+        places, last = self.places, self.scan.last
+        held, stop = self.ends[number], self.ends[number + 1]
+        at = self.scan.first
+        while at <= last:
+            length, symbol = lengths[position - base], symbols[position - base]
+            if not length or symbol & 15 > 1:
+                raise refused("its data hold a word that no Huffman table has")
+            position += length
+            run = symbol >> 4
+            if symbol & 15 == 0 and run < 15:
+                return self._ended(number, position, end, held, run)
+            sign = position
+            position += symbol & 1
+            at += run  # to the zero after so many zeros; what is not zero on the way is corrected
+            first = held
+            while held < stop and places[held] <= at:
+                held += 1
+                at += 1
+            if at > last:
+                raise refused("a block has more coefficients than its band")
+            if held > first:
+                self.corrected.append((first, position, held - first))
+                position += held - first
+            if symbol & 1:
+                self.new.append((number, at, sign))
+            at += 1
+        return number + 1, position
+
+    def _ended(self, number: int, position: int, end: int, held: int, run: int) -> tuple[int, int]:
+        """The block ends here and so do those of a run after it: all that they hold is corrected."""
+        extra = int(self.view.following[position - self.view.base]) >> (16 - run) if run else 0
+        after = number + (1 << run) + extra
+        if after > end:
+            raise refused("a run of blocks is longer than its scan")
+        position += run
+        count = self.ends[after] - held
+        if count:
+            self.corrected.append((held, position, count))
+        return after, position + count
+
+    def _apply(self) -> None:
+        flat, step = self.store.reshape(-1), 1 << self.scan.low
+        if self.corrected:
+            first, start, count = np.array(self.corrected, np.int64).T
+            within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            which = self.held[np.repeat(first, count) + within]
+            found = bits.single(self.scan.data, np.repeat(start, count) + within)
+            values = flat[which]
+            flat[which] = np.where(found == 1, values + np.sign(values) * step, values)
+        if self.new:
+            number, at, sign = np.array(self.new, np.int64).T
+            found = bits.single(self.scan.data, sign)
+            flat[self.addresses[number] * 64 + at] = np.where(found == 1, step, -step)

@@ -1,0 +1,88 @@
+"""What a splice wrote, decoded by another hand: libjpeg-turbo. A result that fails here is no result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from velum_pipeline.errors import MediaError, StageFailed
+from velum_pipeline.media import jpeg
+from velum_pipeline.media.picture import Picture
+from velum_pipeline.media.splice import blocks
+from velum_pipeline.media.splice.blocks import BAND, Grid, Patch
+from velum_pipeline.media.splice.frame import Frame, Space
+from velum_pipeline.media.splice.stored import stored_rectangle
+
+ROUNDING = 8.0
+"""Root of a block's squared error when each of its 64 samples is off by one: twice what rounding can do."""
+
+
+def check(coded: bytes, frame: Frame, picture: Picture, patches: Sequence[Patch], grids: Sequence[Grid]) -> None:
+    """Raise StageFailed unless the file shows the picture: exactly outside the touched blocks, closely inside."""
+    try:
+        again = jpeg.decode(coded)
+    except MediaError as error:
+        raise StageFailed(f"the splice wrote a file that does not decode: {error}") from None
+    if again.native.shape != picture.native.shape:
+        raise StageFailed("the splice wrote a picture of another size")
+    for top in range(0, picture.height, BAND):
+        changed = again.native[top : top + BAND] != picture.native[top : top + BAND]
+        rows, columns = np.nonzero(changed.any(axis=2) if changed.ndim == 3 else changed)
+        if not _allowed(frame, picture, grids, columns, rows + top).all():
+            raise StageFailed("the splice changed a pixel outside the blocks that it may change")
+    del again
+    if frame.space in (Space.GREY, Space.YCC):
+        _check_inside(coded, frame, picture, patches, grids[0])
+
+
+def _allowed(
+    frame: Frame, picture: Picture, grids: Sequence[Grid], columns: NDArray[np.int64], rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether pixels, as displayed, are in a touched block, or next to one of a component of fewer samples.
+
+    libjpeg smooths those over the edge of a block, by one pixel.
+    """
+    points = np.array([columns, rows]).T
+    x, y = _points_stored(points, picture).T
+    found = np.zeros(len(points), bool)
+    for component, grid in zip(frame.components, grids, strict=True):
+        wide, high = blocks.size(frame, component)
+        for across in (-1, 0, 1) if wide > 8 else (0,):
+            for down in (-1, 0, 1) if high > 8 else (0,):
+                column = np.clip((x + across) // wide, 0, grid.shape[1] - 1)
+                row = np.clip((y + down) // high, 0, grid.shape[0] - 1)
+                found |= grid[row, column]
+    return found
+
+
+def _points_stored(points: NDArray[np.int64], picture: Picture) -> NDArray[np.int64]:
+    """Points (n, 2) of the displayed picture in the stored one: each axis moves alone, or both change places."""
+    turn, width, height = picture.encoding.orientation, picture.width, picture.height
+    origin = stored_rectangle((0, 0, 1, 1), turn, width, height)[:2]
+    right = stored_rectangle((1, 0, 1, 1), turn, width, height)[:2]
+    below = stored_rectangle((0, 1, 1, 1), turn, width, height)[:2]
+    turned = np.array([right, below]) - origin
+    return np.asarray(points @ turned + origin)
+
+
+def _check_inside(coded: bytes, frame: Frame, picture: Picture, patches: Sequence[Patch], grid: Grid) -> None:
+    """Compare luminance block by block: what quantisation can do to one is bounded by its table (Parseval)."""
+    wide, high = blocks.size(frame, frame.components[0])
+    if (wide, high) != (8, 8):
+        return  # luminance of fewer samples than pixels is smoothed
+    luminance = simplejpeg.decode_jpeg(coded, "GRAY")[..., 0]
+    steps = frame.quantisation[frame.components[0].table].astype(np.float64)
+    most = (np.sqrt(np.square(steps / 2).sum()) + ROUNDING) ** 2
+    for area in blocks.areas(frame, picture, patches):
+        x, y, across, down = area
+        shown = luminance[y : y + down, x : x + across].astype(np.float32)
+        wanted = blocks.components(frame, picture, area)[: shown.shape[0], : shown.shape[1], 0]
+        errors = np.zeros((down, across), np.float32)
+        errors[: shown.shape[0], : shown.shape[1]] = np.square(shown - wanted)
+        sums = errors.reshape(down // high, high, across // wide, wide).sum(axis=(1, 3))
+        marked = grid[y // high : (y + down) // high, x // wide : (x + across) // wide]
+        if (sums[marked] > most).any():
+            raise StageFailed("the splice wrote a block that is not what redaction made")
