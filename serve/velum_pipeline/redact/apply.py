@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.media.picture import Picture, Samples
+from velum_pipeline.media.picture import Layout, Picture, Samples
 from velum_pipeline.options import Method
 from velum_pipeline.redact import floor
 from velum_pipeline.regions import Region
@@ -40,27 +40,29 @@ def apply(
     random = random or np.random.default_rng()
     for region in regions:
         crop = picture.native[region.rows, region.columns]
-        cover = _cover(crop, region, method, random)
+        cover = _cover(crop, region, picture.layout, method, random)
         if picture.layout.has_alpha:
             _cover_alpha(cover, crop, method)
         _composite(crop, cover, region.strength)
 
 
-def _cover(crop: Samples, region: Region, method: Method, random: np.random.Generator) -> Samples:
+def _cover(crop: Samples, region: Region, layout: Layout, method: Method, random: np.random.Generator) -> Samples:
     """What the region shows at full strength; same shape and dtype as the crop."""
     if method is Method.BLACKEN:
         return np.zeros_like(crop)
     rows, columns = crop.shape[:2]
-    cell = floor.cell_size(region.object_class, region.options, region.object_width, region.object_height)
-    across, down = floor.grid(cell, columns, rows)
-    cells = _averages(crop, region, across, down)
+    wish = (region.object_class, region.options, (region.object_width, region.object_height), (columns, rows))
+    across, down = floor.cells(*wish)
+    means = _averages(crop, region, across, down)
     white = WHITE[crop.dtype.itemsize]
-    shown = floor.disturb(cells, white, random).astype(crop.dtype)
+    shown = floor.disturb(means, layout, region.object_class, white, random)
     if method is Method.PIXELATE:
-        return _resize(shown, columns, rows, cv2.INTER_NEAREST)
+        blocks = floor.grain(shown, *floor.blocks(*wish), white, random).astype(crop.dtype)
+        return _resize(blocks, columns, rows, cv2.INTER_NEAREST)
     wide, high = min(across * SMOOTH, columns), min(down * SMOOTH, rows)
     # On integers cv2 cuts off what a cubic kernel overshoots.
-    return _resize(_resize(shown, wide, high, cv2.INTER_CUBIC), columns, rows, cv2.INTER_LINEAR)
+    smooth = _resize(shown.astype(crop.dtype), wide, high, cv2.INTER_CUBIC)
+    return _resize(smooth, columns, rows, cv2.INTER_LINEAR)
 
 
 def _cover_alpha(cover: Samples, crop: Samples, method: Method) -> None:

@@ -66,7 +66,7 @@ def test_every_layout_and_depth(
         assert (result[full] == 0).all()
     else:
         white = np.iinfo(dtype).max
-        assert abs(float(result[full].mean()) - float(samples[full].mean())) < 0.08 * white
+        assert 0.1 * white < float(result[full].mean()) < 0.9 * white
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -82,7 +82,7 @@ def test_what_is_drawn_by_opacity_alone_is_redacted(
     result, strength = run(samples, Layout.BGRA, found(plate), options(method))
     holes, between = result[45, 40:160:8, 3], result[45, 44:160:8, 3]
     steps = np.abs(holes.astype(float) - between)
-    assert (steps > 0.1 * white).sum() <= 1  # the edge of a cell
+    assert (steps > 0.15 * white).sum() <= 1  # the edge of a block
     assert np.array_equal(result[strength == 0], samples[strength == 0])
 
 
@@ -122,31 +122,17 @@ def test_what_survives_is_a_few_cells_whatever_is_asked(
     box = Detections(np.array([[0, 0, width, height]]), np.ones(1), np.array([name], object))
     result, strength = run(samples, Layout.GREY, box, wish)
     assert (strength == 255).all()
-    most = floor.MAX_CELLS[name]
-    cells = _cells(height, width, result) if method is Method.PIXELATE else None
-    if cells is not None:
-        assert max(cells) <= most
-        assert min(cells) <= floor.MAX_CELLS_ACROSS[name]
     # Any picture with these cell averages gives this result: shuffling the pixels of a cell must not be seen.
-    shuffled = _shuffle_cells(samples, name, kernel)
-    again, _ = run(shuffled, Layout.GREY, box, wish)
+    across, down = floor.cells(name, wish.classes[name], (width, height), (width, height))
+    assert across * down <= 12
+    again, _ = run(_shuffle_cells(samples, across, down), Layout.GREY, box, wish)
     assert np.array_equal(again, result)
 
 
-def _cells(height: int, width: int, result: Array) -> tuple[int, int]:
-    """How many different neighbouring stripes a pixelated picture has across and down."""
-    across = 1 + int((np.abs(np.diff(result.astype(int), axis=1)).max(axis=0) > 0).sum())
-    down = 1 + int((np.abs(np.diff(result.astype(int), axis=0)).max(axis=1) > 0).sum())
-    return across, down
-
-
-def _shuffle_cells(samples: Array, name: ObjectClass, kernel: float) -> Array:
+def _shuffle_cells(samples: Array, across: int, down: int) -> Array:
     """The picture with the pixels of every cell in another order, so that every cell keeps its average."""
-    height, width = samples.shape
-    cell = floor.cell_size(name, ClassOptions(0, kernel, 0, 0), width, height)
-    across, down = floor.grid(cell, width, height)
     shuffled, random = samples.copy(), np.random.default_rng(5)
-    high, wide = height // down, width // across
+    high, wide = samples.shape[0] // down, samples.shape[1] // across
     for top in range(0, high * down, high):
         for left in range(0, wide * across, wide):
             block = shuffled[top : top + high, left : left + wide]
@@ -154,58 +140,126 @@ def _shuffle_cells(samples: Array, name: ObjectClass, kernel: float) -> Array:
     return shuffled
 
 
-@given(st.sampled_from(list(ObjectClass)), st.floats(0, 10), st.floats(0, 5000, width=32), st.floats(0, 5000, width=32))
+@given(
+    st.sampled_from(list(ObjectClass)),
+    st.floats(0, 10),
+    st.floats(0, 5000, width=32),
+    st.floats(0, 5000, width=32),
+    st.floats(1, 3),
+)
 def test_the_floor_holds_for_every_size_and_kernel(
-    name: ObjectClass, kernel: float, width: float, height: float
+    name: ObjectClass, kernel: float, width: float, height: float, grown: float
 ) -> None:
     if not name.relative_kernel:
         kernel = 2 * int(kernel * 20) + 1
-    cell = floor.cell_size(name, ClassOptions(0, kernel), width, height)
-    assert cell >= floor.MIN_CELL
-    assert max(width, height) / cell <= floor.MAX_CELLS[name] * (1 + 1e-6)
-    assert min(width, height) / cell <= floor.MAX_CELLS_ACROSS[name] * (1 + 1e-6)
-    stronger = floor.cell_size(name, ClassOptions(0, kernel + (2 if not name.relative_kernel else 0.1)), width, height)
-    assert stronger >= cell
-    across, down = floor.grid(cell, max(1, int(width)), max(1, int(height)))
-    assert 1 <= across <= max(1, width / cell + 1e-6)
-    assert 1 <= down <= max(1, height / cell + 1e-6)
+    box, region = (width, height), (max(1, int(width * grown)), max(1, int(height * grown)))
+    across, down = floor.cells(name, ClassOptions(0, kernel), box, region)
+    longer, shorter = floor.MAX_CELLS[name]
+    assert 1 <= min(across, down) <= shorter
+    assert 1 <= max(across, down) <= longer
+    assert across == 1 or region[0] / across >= floor.MIN_CELL
+    assert down == 1 or region[1] / down >= floor.MIN_CELL
+    stronger = ClassOptions(0, kernel + (2 if not name.relative_kernel else 0.1))
+    assert all(a <= b for a, b in zip(floor.cells(name, stronger, box, region), (across, down), strict=True))
+    shown = floor.blocks(name, ClassOptions(0, kernel), box, region)
+    assert all(a <= b for a, b in zip(floor.blocks(name, stronger, box, region), shown, strict=True))
+    assert 1 <= min(shown) <= max(shown) <= floor.MAX_BLOCKS
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("kernel", [0.0, 0.35])
+def test_a_wider_region_does_not_put_more_cells_on_the_face(growth: float, kernel: float) -> None:
+    region = tuple(round(side * (1 + growth)) for side in (100, 120))
+    assert floor.cells(ObjectClass.FACE, ClassOptions(0.5, kernel), (100, 120), region) == (2, 2)
+
+
+def shown_of(
+    cells: Array, name: str = "face", seed: int = 0, white: float = 255.0, layout: Layout = Layout.BGR
+) -> Array:
+    """What the floor shows of cells."""
+    return floor.disturb(np.asarray(cells, np.float32), layout, ObjectClass(name), white, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("white", [255.0, 65535.0])
-def test_cells_are_noisy_and_coarse(white: float) -> None:
-    cells = np.full((100, 100, 3), 0.4 * white, np.float32)
-    disturbed = floor.disturb(cells, white, np.random.default_rng(0))
-    levels = np.unique(disturbed)
-    assert 3 <= len(levels) <= 8
-    assert np.allclose(np.diff(levels), white / (floor.LEVELS - 1), rtol=1e-4)
-    assert abs(float(disturbed.mean()) - 0.4 * white) < 0.01 * white
-    for extreme in (0.0, white):
-        edge = floor.disturb(np.full((50, 50), extreme, np.float32), white, np.random.default_rng(0))
-        assert edge.min() >= 0
-        assert edge.max() <= white
+@pytest.mark.parametrize("name", list(ObjectClass))
+def test_what_rounds_to_the_same_level_looks_the_same(name: ObjectClass, white: float) -> None:
+    """Nothing but the level survives, whatever the noise: the attacker who averages it away gets no further."""
+    random = np.random.default_rng(2)
+    step = white / (floor.LEVELS - 1)
+    base = np.repeat(random.integers(0, floor.LEVELS, (2, 2, 1)) * step, 3, axis=2)
+    for seed in range(20):
+        near = np.clip(base + random.uniform(-0.49, 0.49, (2, 2, 1)) * step, 0, white)
+        assert np.array_equal(shown_of(near, name, seed, white), shown_of(base, name, seed, white))
 
 
-def test_all_channels_of_a_cell_get_the_same_noise() -> None:
-    grey = floor.disturb(np.full((40, 40, 3), 100, np.float32), 255.0, np.random.default_rng(0))
-    assert np.ptp(grey, axis=2).max() == 0
-    assert np.ptp(grey) > 0
+@pytest.mark.parametrize("name", ["face", "license-plate"])
+def test_colours_of_faces_and_plates_are_not_told_apart(name: str) -> None:
+    """Skin, a blue mask, a green hat: of equal brightness, they look the same."""
+    shown = []
+    for blue, green, red in ((110, 140, 190), (200, 140, 120), (90, 175, 130)):
+        cells = np.full((2, 2, 3), (blue, green, red), np.float32)
+        shown.append(shown_of(cells, name))
+    assert np.array_equal(shown[0], shown[1])
+    assert np.array_equal(shown[0], shown[2])
 
 
-def test_what_averaging_over_copies_leaves_is_what_the_docstring_says() -> None:
-    true = np.full((200, 1), 121.3, np.float32)
-    random = np.random.default_rng(0)
-    for copies, left in ((1, 17.7), (16, 4.4), (256, 1.1)):
-        mean = np.mean([floor.disturb(true, 255.0, random) for _ in range(copies)], axis=0)
-        assert abs(float(np.sqrt(np.square(mean - true).mean())) - left) < 0.15 * left
+@pytest.mark.parametrize("name", list(ObjectClass))
+def test_grey_stays_grey(name: str) -> None:
+    assert np.ptp(shown_of(np.full((3, 2, 3), 100), name), axis=2).max() == 0
 
 
-@pytest.mark.parametrize(("width", "height"), [(400, 400), (300, 400), (1000, 100), (60, 900)])
-def test_a_portrait_that_is_one_person_leaves_no_face(width: int, height: int) -> None:
-    """The smallest kernel over a person that fills the picture: no more cells across than a face could use."""
-    cell = floor.cell_size(ObjectClass.PERSON, ClassOptions(0.4, 1, 0, 0), width, height)
-    across, down = floor.grid(cell, width, height)
-    assert min(across, down) <= 6
-    assert max(across, down) <= 16
+def test_a_tint_has_the_brightness_it_is_given() -> None:
+    for tint in (floor.SKIN, floor.WARM, floor.COOL):
+        assert abs(float(tint @ floor.LUMA) - 1) < 0.01
+
+
+def test_a_printed_picture_shows_what_a_screen_shows() -> None:
+    """Inks, multiplied out, are the colours that the same cells show as colours."""
+    colours = np.array([[[60, 110, 190], [50, 90, 120]], [[40, 70, 100], [90, 120, 160]]], np.float32)
+    inks = np.concatenate([colours[..., ::-1], np.full((2, 2, 1), 255, np.float32)], axis=2)
+    printed = shown_of(inks, layout=Layout.CMYK)
+    multiplied = (printed[..., :3] * printed[..., 3:] / 255)[..., ::-1]
+    assert np.abs(multiplied - shown_of(colours)).max() < 40  # white of one ink is less than white of all
+    assert np.abs(multiplied - shown_of(colours))[0, 0].max() < 2
+
+
+@pytest.mark.parametrize("white", [255.0, 65535.0])
+def test_noise_is_what_the_docstring_says(white: float) -> None:
+    step = white / (floor.LEVELS - 1)
+    cells = np.full((100, 100), 2 * step, np.float32)
+    copies = np.stack([shown_of(cells, seed=seed, white=white, layout=Layout.GREY) for seed in range(60)])
+    assert copies.min() >= 0
+    assert copies.max() <= white
+    own, shared = copies.std(axis=(1, 2)).mean() / step, copies.mean(axis=(1, 2)).std() / step
+    assert abs(own - floor.NOISE) < 0.03
+    assert abs(shared - floor.NOISE) < 0.12
+    assert abs(float(copies.mean()) - 2 * step) < 0.2 * step
+
+
+def test_blocks_beyond_the_cells_tell_nothing_of_the_object() -> None:
+    """The same cells and the same noise give the same blocks, and blocks lie about what the cells say."""
+    cells = np.full((2, 2, 3), 120, np.float32)
+    blocks = floor.grain(cells, 8, 8, 255.0, np.random.default_rng(0))
+    assert blocks.shape == (8, 8, 3)
+    assert np.ptp(blocks, axis=2).max() == 0
+    assert 3 < float(blocks.std()) < 13
+    assert abs(float(blocks.mean()) - 120) < 4
+
+
+@pytest.mark.parametrize("name", ["person", "vehicle"])
+@pytest.mark.parametrize(("width", "height"), [(400, 400), (300, 400), (400, 300)])
+def test_a_portrait_that_is_one_person_leaves_no_face(name: str, width: int, height: int) -> None:
+    """The smallest kernel over an object that fills the picture: no more cells than a face has."""
+    assert floor.cells(ObjectClass(name), ClassOptions(0.4, 1, 0, 0), (width, height), (width, height)) == (2, 2)
+
+
+@pytest.mark.parametrize(("box", "expected"), [((100, 300), (2, 6)), ((300, 100), (6, 2)), ((100, 1000), (2, 6))])
+def test_a_standing_person_has_cells_along_its_height(box: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert floor.cells(ObjectClass.PERSON, ClassOptions(0.4, 1, 0, 0), box, box) == expected
+    assert (
+        floor.cells(ObjectClass.PERSON, ClassOptions(0.4, 1, 0, 0), box, (box[0], box[1] // 2))[1]
+        <= expected[1] // 2 + 1
+    )
 
 
 def test_noise_differs_from_picture_to_picture(
@@ -271,13 +325,13 @@ def test_a_segment_is_averaged_without_its_background(options: Callable[..., Opt
     bits[10:90, 40:60] = True
     samples[5:95, 35:65] = 200
     person = Detections(
-        np.array([[0, 0, 100, 100]]), np.ones(1), np.array(["person"], object), masks=(Mask(0, 0, bits),)
+        np.array([[35, 5, 65, 95]]), np.ones(1), np.array(["person"], object), masks=(Mask(0, 0, bits),)
     )
     shown = []
-    for seed in range(30):  # of one copy, the noise alone is 18 levels
+    for seed in range(30):  # of one copy, the noise alone is 36 levels
         result, strength = run(samples, Layout.BGR, person, options("pixelate"), seed)
         shown.append(float(result[strength == 255].mean()))
-    assert abs(np.mean(shown) - 200) < 10
+    assert 170 < np.mean(shown) < 220  # 200 rounds to 191; with the background it would round to 64 or 128
     assert np.array_equal(result[strength == 0], samples[strength == 0])
 
 
