@@ -103,7 +103,9 @@ ANONYMISED = _described(
     "The anonymized picture",
     {200: _file("The picture, in the format it came in.", *_PICTURES), **_RANGES, **_RESULT_PROBLEMS},
     ID,
-    _query("quality", whole(0, 100), "Encode JPEG, WebP, HEIC or AVIF anew at this quality; 0: as it is."),
+    _query(
+        "quality", whole(0, 100), "Encode JPEG, WebP, HEIC or AVIF anew at this quality; 0: as it is. Ends `lossless`."
+    ),
     _query("compress-level", whole(0, 9), "Encode PNG or TIFF anew at this level."),
 )
 MASK = _described(

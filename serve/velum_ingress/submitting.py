@@ -70,7 +70,14 @@ async def submit(
     folder = task_folder(services.namespace, name)
     async with services.backlog.place():
         try:
-            upload = await receive(chunks, boundary, services.storage.inputs, folder + INPUT, services.settings.limit)
+            upload = await receive(
+                chunks,
+                boundary,
+                services.storage.inputs,
+                folder + INPUT,
+                services.settings.limit,
+                lossless=submission.lossless,
+            )
             task = await _create(services, submission, name, upload)
         except BaseException:
             # Shielded: a request that is cancelled must still not leave a picture behind.

@@ -41,19 +41,26 @@ class Upload:
 
 
 async def receive(
-    chunks: AsyncIterator[bytes], boundary: bytes, store: BlobStore, key: str, limits: LimitSettings
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    store: BlobStore,
+    key: str,
+    limits: LimitSettings,
+    *,
+    lossless: bool = False,
 ) -> Upload:
-    """Write the form's file to `key` and return what it is.
+    """Write the form's file to `key` and return what it is. `lossless`: whether no loss is allowed.
 
     Raises:
-        InvalidInput: the form is broken, or has no file, an empty one, two, or parts that are not known.
+        InvalidInput: the form is broken, or has no file, an empty one, two, or parts that are not known; or the file
+            cannot be worked on without loss.
         MediaRefused: the bytes are no picture, truncated, or announce too many pixels.
         UploadTooLarge: more bytes than the limit.
         Unavailable: storage does not take it.
     """
     reader, total = FormReader(boundary), 0
     async with store.writer(key) as writer:
-        taker = _Taker(writer, limits)
+        taker = _Taker(writer, limits, lossless=lossless)
         async for chunk in chunks:
             total += len(chunk)
             if total > limits.upload_bytes + FORM_OVERHEAD:
@@ -67,9 +74,10 @@ async def receive(
 class _Taker:
     """Takes the events of one form: passes the file's bytes on, keeps its head and tail."""
 
-    def __init__(self, writer: BlobWriter, limits: LimitSettings) -> None:
+    def __init__(self, writer: BlobWriter, limits: LimitSettings, *, lossless: bool) -> None:
         self._writer = writer
         self._limits = limits
+        self._lossless = lossless
         self._begun: PartBegin | None = None
         self._waiting = bytearray()
         self._head = bytearray()
@@ -135,10 +143,16 @@ class _Taker:
         return self._media_type
 
     def _probe(self) -> None:
-        """Refuse a picture whose header announces too many pixels; one that does not tell is left to the decoder."""
+        """Refuse a picture whose header announces too many pixels, or that shows a loss.
+
+        What the header does not tell is left to the decoder.
+        """
         if self._probed:
             return
         self._probed = True
+        obstacle = media.obstacle(self._identify(), bytes(self._head)) if self._lossless else None
+        if obstacle is not None:
+            raise InvalidInput("lossless", obstacle)
         found = media.probe(bytes(self._head))
         if found is not None and found.pixels > self._limits.pixels:
             raise MediaRefused(

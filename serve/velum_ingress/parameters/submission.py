@@ -89,6 +89,11 @@ class Submission:
     header: SecretHeader | None
     options: Mapping[str, Any]
 
+    @property
+    def lossless(self) -> bool:
+        """Whether a picture is made, and none that loses anything outside its regions."""
+        return bool(self.options.get("lossless")) and self.options.get("method") != "detect"
+
     def spec(self, key: str, filename: str) -> TaskSpec:
         """Return the task's spec for an upload at this key of the input store.
 

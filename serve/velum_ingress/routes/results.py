@@ -28,7 +28,7 @@ QUALITY, COMPRESS_LEVEL, MASK_SCALE = whole(0, 100), whole(0, 9), whole(1, 100)
 FRAME = whole(0, 2**31 - 1)
 FRAME_ALIASES = {"start-frame": "start", "end-frame": "end"}
 
-QUALITY_TYPES = frozenset({"image/jpeg", "image/webp"})
+QUALITY_TYPES = frozenset({"image/jpeg", "image/webp", "image/heic", "image/avif"})
 LEVEL_TYPES = frozenset({"image/png", "image/tiff"})
 """Types that each parameter means something to; for the others it changes nothing."""
 
@@ -41,7 +41,9 @@ async def anonymised(request: Request) -> Response:
     # 0 means default, as in the upload: the file as it is.
     quality = given.get("quality") if file.media_type in QUALITY_TYPES else None
     level = given.get("compress-level") if file.media_type in LEVEL_TYPES else None
-    if quality in {None, 0, task.spec.quality} and level in {None, task.spec.compress_level}:
+    # A file without loss has no quality of its own: to ask for one is to end that.
+    kept = None if task.spec.lossless else task.spec.quality
+    if quality in {None, 0, kept} and level in {None, task.spec.compress_level}:
         return await _stored(request, task, "anonymised", file)
     tag = f'"{file.sha256}-q{quality}-c{level}"'
     return await _remade(

@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from support.workshop import Shop, open_shop, picture
@@ -62,6 +64,26 @@ async def test_the_type_is_decided_by_the_bytes(shop: Shop, extension: str) -> N
     answer = await shop.post(files=wrong)
     assert answer.status_code == 200
     assert answer.json()["media_type"].startswith("image/")
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
+async def test_what_can_be_kept_without_loss_is_taken(shop: Shop, extension: str) -> None:
+    answer = await shop.post(picture(extension), "face=true&lossless=true&gps=strip")
+    assert answer.status_code == 200
+    assert answer.json()["parameters"]["lossless"] is True
+    assert answer.json()["parameters"]["gps"] == "strip"
+
+
+async def test_what_would_lose_is_refused_by_name_unless_no_picture_is_made(shop: Shop) -> None:
+    pixels = cv2.imdecode(np.frombuffer(picture(".png"), np.uint8), cv2.IMREAD_COLOR)
+    lossy = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
+    answer = await shop.post(lossy, "face=true&lossless=true")
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "lossless"
+    assert "WebP is lossy" in answer.json()["error"]
+    assert await shop.storage.inputs.below("tasks/") == []
+    assert (await shop.post(lossy, "face=true&lossless=true&method=detect")).status_code == 200
+    assert (await shop.post(lossy, "face=true")).status_code == 200
 
 
 async def test_the_upload_reaches_the_store_unchanged(idle_shop: Shop) -> None:

@@ -146,6 +146,15 @@ async def test_a_download_that_would_change_nothing_is_the_stored_file(shop: Sho
     assert answer.headers["etag"] == stored.headers["etag"]
 
 
+async def test_any_quality_on_download_ends_lossless(shop: Shop) -> None:
+    base = await done(shop, picture(".jpg", 400, 300), "face=true&lossless=true")
+    stored, same, anew = [
+        await shop.client.get(f"{base}/anonymised{query}") for query in ("", "?quality=0", "?quality=90")
+    ]
+    assert same.content == stored.content
+    assert anew.headers["etag"] != stored.headers["etag"]
+
+
 async def test_compress_level_on_download_changes_size_and_no_pixel(shop: Shop) -> None:
     base = await done(shop, picture(".png", 400, 300))
     stored, fast = [await shop.client.get(f"{base}/anonymised{query}") for query in ("", "?compress-level=0")]
