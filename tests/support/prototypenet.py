@@ -11,7 +11,9 @@ It reads what a picture says outright. Pixels are 0..1 (``std`` 255), RGB:
 
 from __future__ import annotations
 
+import hashlib
 import io
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -186,3 +188,55 @@ def torch_network(layout: Layout) -> Any:
             return (rows if layout == "yolov8" else rows.transpose(1, 2)), prototypes
 
     return Network().eval()
+
+
+MANIFEST = """
+name = "{name}"
+version = "1"
+title = "Discs"
+description = "A network that sees discs."
+licence = "none"
+
+[[files]]
+name = "{file}"
+sha256 = "{sha256}"
+size = {size}
+
+[[components]]
+name = "{name}"
+file = "{file}"
+licence = "none"
+decoder = "prototype-masks"
+batch = {batch}
+head = {{ layout = "{layout}", labels = 3 }}
+classes = {{ {classes} }}
+input = {{ {input}, colour = "rgb", std = [255.0, 255.0, 255.0] }}
+"""
+CLASSES = "person = { threshold = 0.25, labels = [0] }, vehicle = { threshold = 0.25, labels = [2] }"
+ANY_SIZE = 'kind = "dynamic", max_side = 4096'
+
+
+def write_pack(
+    folder: Path,
+    model: bytes,
+    file: str = "discs.onnx",
+    *,
+    layout: Layout = "yolov8",
+    classes: str = CLASSES,
+    input: str = ANY_SIZE,  # noqa: A002 -- the manifest's word
+) -> Path:
+    """A folder with the weights and their manifest; the pack's name is the folder's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(model)
+    text = MANIFEST.format(
+        name=folder.name,
+        file=file,
+        sha256=hashlib.sha256(model).hexdigest(),
+        size=len(model),
+        batch="true" if "dynamic" in input else "false",
+        layout=layout,
+        classes=classes,
+        input=input,
+    )
+    (folder / "pack.toml").write_text(text)
+    return folder

@@ -10,6 +10,7 @@ torch is imported when a pack needs it, and only then: a machine that runs ONNX 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from velum_pipeline.detect.archive import inspect
@@ -61,8 +62,10 @@ class TorchSession:
         try:
             with torch.inference_mode():
                 answer = self._module(torch.from_numpy(batch).to(self._device))
-                tensors = [answer] if isinstance(answer, torch.Tensor) else list(answer)
-                outputs = {name: tensor.float() for name, tensor in zip(self._outputs, tensors, strict=True)}
+                if not isinstance(answer, Mapping):
+                    tensors = [answer] if isinstance(answer, torch.Tensor) else list(answer)
+                    answer = dict(zip(self._outputs, tensors, strict=True))
+                outputs = {name: tensor.float() for name, tensor in answer.items()}
                 broken = [name for name, tensor in outputs.items() if _without_number(torch, tensor)]
         except Exception as error:  # as above
             raise DetectionFailed(f"{self.name}: the network did not run on {batch.shape}: {error}") from error

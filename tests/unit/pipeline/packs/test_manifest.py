@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from support import prototypenet
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import ManifestInvalid, PackRegistry, parse_manifest, read_manifest
 
@@ -43,7 +44,11 @@ def test_a_manifest_is_frozen(pack: Any) -> None:
         ("[[components]]", 'wheel = {package="a", version="1"}\n[[components]]', "files.0.wheel.member"),
         ("[[components]]", 'wheel = {package="--help", version="1", member="a"}\n[[components]]', "wheel.package"),
         ('file = "plate.onnx"', 'file = "other.onnx"', "reads other.onnx, which is not among the files"),
+        ("plate.onnx", "plate.pth", "components.0.file"),
         ('decoder = "yolov5face-plate"', 'decoder = "yolo"', "components.0.decoder"),
+        ('decoder = "yolov5face-plate"', 'decoder = "prototype-masks"', "prototype-masks needs head, with layout and"),
+        ("threshold = 0.5", "threshold = 0.5, labels = [0]", "yolov5face-plate knows its labels"),
+        ("classes =", 'head = { layout = "yolov8", labels = 1 }\nclasses =', "yolov5face-plate knows its labels"),
         ("threshold = 0.5", "threshold = 5", "components.0.classes.license-plate.threshold"),
         ("threshold = 0.5", "treshold = 0.5", "treshold"),
         ("license-plate =", "person =", "yolov5face-plate does not find person"),
@@ -57,8 +62,30 @@ def test_a_bad_manifest_names_the_file_and_the_field(pack: Any, old: str, new: s
     text = pack.text()
     assert old in text
     with pytest.raises(ManifestInvalid) as caught:
-        parse_manifest(text.replace(old, new, 1), "packs/bad/pack.toml")
+        parse_manifest(text.replace(old, new, 2 if old.endswith(".onnx") else 1), "packs/bad/pack.toml")
     assert str(caught.value).startswith("packs/bad/pack.toml: ")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('layout = "yolov8"', 'layout = "yolov9"', "head.layout 'yolov9' is none of end-to-end, yolov5, yolov8"),
+        ("labels = 3", "labels = 0", "components.0.head.labels"),
+        ("labels = 3", "labels = 2", "classes.vehicle.labels 2 is not below head.labels 2"),
+        ("labels = 3", "count = 3", "components.0.head.count"),
+        ("labels = [2]", "labels = [-1]", "components.0.classes.vehicle.labels.0"),
+        ("labels = [2]", "labels = [2, 2]", "a label is listed twice"),
+        ("labels = [2]", "labels = [1, 0]", "classes share the label 0"),
+        (", labels = [2]", "", "classes.vehicle.labels must say which labels are this class"),
+    ],
+)
+def test_a_bad_head_is_told(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    text = (prototypenet.write_pack(tmp_path / "discs", b"weights") / "pack.toml").read_text()
+    parse_manifest(text, "here")
+    assert old in text
+    with pytest.raises(ManifestInvalid) as caught:
+        parse_manifest(text.replace(old, new, 1), "packs/bad/pack.toml")
     assert problem in str(caught.value)
 
 
