@@ -22,8 +22,8 @@ HUFFMAN_FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
 FRAMES = tuple(code for code in range(0xC0, 0xD0) if code not in (DHT, 0xC8, DAC))
 JFIF_BYTES, ADOBE_BYTES = 14, 12
 MAX_SAMPLING = 4
-MAX_SCANS = 500
-"""Real files have at most 12; more are a way to spend a server's time."""
+MAX_SCANS = 64
+"""Common files have one to twelve; many more are a way to spend a server's time."""
 Bytes = NDArray[np.uint8]
 
 
