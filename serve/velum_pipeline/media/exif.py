@@ -4,7 +4,7 @@ What is kept must be shown harmless; what cannot be looked into is dropped:
 
 * IFD1, the thumbnail, goes; the codec makes a new one from the anonymized picture where there was one.
 * MakerNote goes: an undocumented blob in which many makers put previews, and some the names of recognised faces.
-* Sub-directories, Photoshop resources, IPTC and layer data go, and any value long enough to hold a picture.
+* Sub-directories, Photoshop resources, IPTC and layer data go, and any value that could hold a picture (fields.py).
 * An XMP packet goes when anything in it looks like a base64 picture (thumbnails, Google depth and source images),
   however its lines are broken, or like the names of persons.
 * Orientation becomes 1 and the size tags become true, because the pixels are upright (see orientation.py).
@@ -14,47 +14,16 @@ from __future__ import annotations
 
 import re
 
+from velum_pipeline.media import fields
 from velum_pipeline.media import ifd as ifds
-from velum_pipeline.media.ifd import (
-    ASCII,
-    DOUBLE,
-    EXIF_POINTER,
-    FLOAT,
-    IFD,
-    LONG,
-    RATIONAL,
-    SIGNED_RATIONAL,
-    Entry,
-    Ifd,
-    IfdError,
-    Tree,
-)
+from velum_pipeline.media.ifd import EXIF_POINTER, LONG, Ifd, IfdError, Tree
 from velum_pipeline.media.picture import Layout
 
 ORIENTATION = 0x0112
-MAX_OPAQUE = 1024
-"""Bytes.
-
-The smallest useful JPEG of a face is larger, the longest documented opaque EXIF value (a CFA pattern, a comment) is
-smaller.
-"""
-MAX_READABLE = 8192
-"""Bytes of a text or of measured numbers: descriptions and map projections fit."""
 MAX_ICC = 4 * 2**20
 """CMYK press profiles reach 3 MiB; beyond that something else is being carried."""
 MAX_SEGMENT = 65_500
 """A JPEG segment holds 65533 bytes, its ``Exif\\0\\0`` prefix included; EXIF that was longer cannot be written back."""
-DROPPED = frozenset({
-    0x014A,  # SubIFDs: previews of raw files
-    0x02BC,  # XMP: judged on its own
-    0x83BB,  # IPTC: may hold a preview (2:202)
-    0x8649,  # Photoshop resources: hold a thumbnail
-    0x8773,  # ICC: carried on its own
-    0x927C,  # MakerNote
-    0x935C,  # Photoshop layers
-    0x9C9E,  # XPKeywords: where Windows and photo libraries put the names of persons
-    0xC634,  # DNG private data
-})  # fmt: skip
 STRUCTURAL = frozenset({
     0x00FE, 0x00FF, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117,
     0x011C, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144,
@@ -62,17 +31,9 @@ STRUCTURAL = frozenset({
     0x0213, 0x0214,
 })  # fmt: skip
 """Tags that say how samples are stored. They belong to whoever writes the samples."""
-MIN_RUN = 200
-"""Characters of base64 (or hexadecimal) in a row: a digest or a signature has fewer, a picture has more."""
-ENCODED = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % MIN_RUN)
-PICTURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|ftyp", re.DOTALL)
-"""How JPEG, PNG, WebP and the HEIF family start."""
-CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""Bytes that no text has: what stands in a text field with them is something else. A zero may part two texts."""
-REFERENCE = re.compile(rb"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));")
-"""An XML character reference: a line break of a base64 text is often written as one."""
 XMP_CARRIES_PIXELS = re.compile(
     rb"GImg|Thumbnail|GImage|GDepth|GContainer|HasExtendedXMP|ns\.adobe\.com/xap/1\.0/g/img|ns\.google\.com/photos"
+    rb"|MotionPhoto|MicroVideo"  # they announce a video behind the picture, which will not be there
     rb"|/9j/|iVBORw0|UklGR"  # JPEG, PNG and RIFF (WebP) in base64
     rb"|<!"  # comments, CDATA and entities can take a text apart, and no common writer of XMP uses them
 )
@@ -123,19 +84,10 @@ def cleaned(exif: bytes | None, width: int, height: int) -> bytes | None:
 def clean(tree: Tree, ifd: Ifd) -> None:
     """Take out of a directory and its children, in place, every value that cannot be shown harmless."""
     for tag, entry in list(ifd.entries.items()):
-        if tag in DROPPED or _could_hold_pixels(entry):
+        if not fields.may_stay(tag, entry):
             del ifd.entries[tag]
     for child in ifd.children.values():
         clean(tree, child)
-
-
-def _could_hold_pixels(entry: Entry) -> bool:
-    readable = entry.kind in (ASCII, RATIONAL, SIGNED_RATIONAL, FLOAT, DOUBLE)
-    if len(entry.raw) > (MAX_READABLE if readable else MAX_OPAQUE) or entry.kind == IFD:
-        return True
-    if PICTURE.search(entry.raw):
-        return True
-    return entry.kind == ASCII and (CONTROL.search(entry.raw) or ENCODED.search(_dense(entry.raw))) is not None
 
 
 def with_thumbnail(exif: bytes | None, jpeg: bytes) -> bytes | None:
@@ -165,21 +117,11 @@ def clean_xmp(packet: bytes | None) -> bytes | None:
     """
     if not packet or b"\0" in packet or not _is_utf8(packet):
         return None
-    dense = _dense(packet)
-    if XMP_CARRIES_PIXELS.search(dense) or ENCODED.search(dense) or XMP_NAMES_FACES.search(dense):
+    bare = fields.dense(packet)
+    if XMP_CARRIES_PIXELS.search(bare) or fields.ENCODED.search(bare) or XMP_NAMES_FACES.search(bare):
         return None
     packet = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])\d+", rb"\g<1>1", packet)
     return re.sub(rb"(<tiff:Orientation>)\d+", rb"\g<1>1", packet)
-
-
-def _dense(text: bytes) -> bytes:
-    """The text with its character references resolved and without white space."""
-    return b"".join(REFERENCE.sub(_referred, text).split())
-
-
-def _referred(match: re.Match[bytes]) -> bytes:
-    code = int(match[1], 16) if match[1] else int(match[2])
-    return chr(code).encode("utf-8", "replace") if code <= 0x10FFFF else b""
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -187,11 +187,11 @@ def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., by
         (Entry(2, 1000, b"A description, of words. " * 40), True),
         (Entry(2, 600, b"QUJD" * 150), False),
         (Entry(2, 9000, b"words " * 1500), False),
-        (Entry(7, 1024, bytes(1024)), True),
-        (Entry(7, 1025, bytes(1025)), False),
-        (Entry(3, 600, bytes(1200)), False),
-        (Entry(12, 500, bytes(4000)), True),
-        (Entry(12, 2000, bytes(16000)), False),
+        (Entry(7, 64, bytes(64)), True),
+        (Entry(7, 65, bytes(65)), False),
+        (Entry(3, 33, bytes(66)), False),
+        (Entry(12, 8, bytes(64)), True),
+        (Entry(12, 9, bytes(72)), False),
         (Entry(13, 1, bytes(4)), False),
         (Entry(1, 5, b"\0\xff\xd8\xff\0"), False),
         (Entry(7, 8, b"\x89PNG\r\n\x1a\n"), False),
@@ -202,6 +202,8 @@ def test_maker_notes_and_other_blobs_of_exif_are_left_out(exif: Callable[..., by
         (Entry(2, 8, "Zoë; Ł".encode()), True),
         (Entry(2, 6, b"raw\x02\x90\x01"), False),
         (Entry(2, 4, b"\x7fELF"), False),
+        (Entry(2, 9, b"Zo\xeb & \xe9t\xe9"), True),
+        (Entry(2, 90, b"\x90\xa5\xb4" * 30), False),
     ],
 )
 def test_values_that_could_hold_a_picture_are_left_out(entry: Entry, kept: bool) -> None:
@@ -209,6 +211,32 @@ def test_values_that_could_hold_a_picture_are_left_out(entry: Entry, kept: bool)
     cleaned = exifs.cleaned(ifds.serialise(tree), 1, 1)
     assert cleaned is not None
     assert (0xC000 in ifds.parse(cleaned).pages[0].entries) is kept
+
+
+@pytest.mark.parametrize(
+    ("tag", "entry", "kept"),
+    [
+        (0xA302, Entry(7, 1024, bytes(1024)), True),
+        (0xA302, Entry(7, 1025, bytes(1025)), False),
+        (0x87B0, Entry(12, 1000, bytes(8000)), True),
+        (0x87B0, Entry(12, 2000, bytes(16000)), False),
+        (0x9286, Entry(7, 28, b"ASCII\0\0\0On a bridge, evening  "), True),
+        (0x9286, Entry(7, 808, b"ASCII\0\0\0" + b"\x90\xa5\xb4\x02" * 200), False),
+        (0x9286, Entry(7, 800, b"\x90\xa5\xb4\xb3" * 200), False),
+        (0x9286, Entry(7, 22, b"UNICODE\0" + "Brücke\n".encode("utf-16-le")), True),
+        (0x9286, Entry(7, 22, b"UNICODE\0" + "Brücke\n".encode("utf-16-be")), True),
+        (0x9286, Entry(7, 308, b"UNICODE\0" + bytes(range(1, 151)) * 2), False),
+        (0x9C9B, Entry(1, 16, "Brücke!\0".encode("utf-16-le")), True),
+        (0x9C9B, Entry(1, 300, bytes(range(1, 151)) * 2), False),
+        (0x9C9B, Entry(1, 600, ("QUJD" * 75).encode("utf-16-le")), False),
+    ],
+)
+def test_known_fields_hold_what_they_are_for(tag: int, entry: Entry, kept: bool) -> None:
+    details = ifds.Ifd({tag: entry, 0x9000: Entry(7, 4, b"0232")})
+    tree = ifds.Tree("<", [ifds.Ifd({}, {ifds.EXIF_POINTER: details})])
+    cleaned = exifs.cleaned(ifds.serialise(tree), 1, 1)
+    assert cleaned is not None
+    assert (tag in ifds.parse(cleaned).pages[0].children[ifds.EXIF_POINTER].entries) is kept
 
 
 @pytest.mark.parametrize(
