@@ -294,6 +294,39 @@ def test_bbox_overrides_segments() -> None:
     assert strength(found, wish()).sum() < 255 * 20 * 30
 
 
+@pytest.mark.parametrize("name", ["face", "license-plate"])
+def test_faces_and_plates_keep_their_shapes_whatever_a_network_drew(name: str) -> None:
+    mask = Mask(40, 30, np.tri(30, 40, dtype=bool))
+    drawn = one(name, (40, 30, 80, 60), masks=(mask,))
+    assert np.array_equal(strength(drawn, wish()), strength(one(name, (40, 30, 80, 60)), wish()))
+
+
+def test_ignores_are_cut_out_of_segments() -> None:
+    mask = Mask(10, 10, np.ones((30, 20), bool))
+    full = strength(one("person", (10, 10, 30, 40), masks=(mask,)), wish(ignores=(Ignore(15, 20, 40, 6),)))
+    assert (full[20:26, 15:55] == 0).all()
+    assert (full[10:20, 10:30] == 255).all()
+    assert (full[26:40, 10:30] == 255).all()
+
+
+@pytest.mark.parametrize("side", [20, 60, 400])
+def test_a_segment_is_widened_by_its_margin_on_every_side(side: int) -> None:
+    """By two hundredths of the longer side, at least a pixel, and no corner by more than a diagonal of it."""
+    margin = max(1, math.ceil(0.02 * side))
+    bits = np.ones((side, side), bool)
+    found = one("vehicle", (50, 50, 50 + side, 50 + side), masks=(Mask(50, 50, bits),))
+    (region,) = regions.build(found, wish(), 600, 600)
+    assert region is not None
+    full = np.zeros((600, 600), np.uint8)
+    full[region.rows, region.columns] = region.strength
+    middle = 50 + side // 2
+    assert np.flatnonzero(full[middle]).tolist() == list(range(50 - margin, 50 + side + margin))
+    assert np.flatnonzero(full[:, middle]).tolist() == list(range(50 - margin, 50 + side + margin))
+    rows, columns = np.nonzero(full)
+    beyond = np.hypot(np.maximum(50 - rows, 0), np.maximum(50 - columns, 0))
+    assert beyond.max() <= margin * 1.05 + 0.5
+
+
 def test_what_ignores_cover_is_no_region() -> None:
     found = one("person", (10, 10, 30, 40))
     assert regions.build(found, wish(ignores=(Ignore(0, 0, 60, 60),)), WIDTH, HEIGHT) == [None]
