@@ -79,7 +79,7 @@ def _torch(name: str) -> Any:
         import torch  # noqa: PLC0415 -- gigabytes, for packs that need it
         import torch.export  # noqa: PLC0415
     except ImportError as error:
-        raise ModelInvalid(f"{name}: its weights need torch; `pip install velum[gpu]`") from error
+        raise ModelInvalid(f"{name}: its weights need torch; `pip install velum[torch]`") from error
     return torch
 
 

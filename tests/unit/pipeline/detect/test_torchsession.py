@@ -118,7 +118,7 @@ def test_an_archive_that_is_no_program() -> None:
 
 def test_without_torch_the_way_to_it_is_named(program: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ModelInvalid, match=r"net: its weights need torch; `pip install velum\[gpu\]`"):
+    with pytest.raises(ModelInvalid, match=r"net: its weights need torch; `pip install velum\[torch\]`"):
         load(program)
 
 
