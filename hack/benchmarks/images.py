@@ -7,29 +7,44 @@ busy machine slows both; what counts is the median of each. OpenCV gets one thre
 * floor_ratio: path ÷ floor, without masks (`save-mask=none`), since masks are files of their own that the floor has no
   part in.
 * floor_ratio_masks: the same with both masks, as a request gets by default.
+* scaling_2: the path's pictures per second in two threads of this process ÷ in one.
+
+`--peer deface` adds Velum and deface from file to file on labelled pictures (peer/compare.py).
 """
 
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import simplejpeg
+from peer import PeerFailed, compare
 
+from environment import shared
+from evaluation.errors import EvaluationError
 from velum_pipeline import pipeline
 from velum_pipeline.detections import Detections, as_classes
+from velum_pipeline.errors import PipelineError
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, SaveMask
 
 WIDTH, HEIGHT = 1920, 1080
 FACE, PLATE = (96, 128), (128, 40)
+SYNTHETIC = f"synthetic {WIDTH} x {HEIGHT}"
 OBJECTS = 10
 QUALITY = 90
-GOAL = 1.15
+GOAL = 1.10
+SCALING_GOAL = 1.8
+PEERS = ("deface",)
+SCALING_TURNS = 9
+MASKED = Options(Method.BLUR, {each: ClassOptions.default(each) for each in ObjectClass}, quality=QUALITY)
+PLAIN = replace(MASKED, save_mask=SaveMask.NONE)
 NOISE = 6.8
 """Grey levels; makes 2.0 bits per pixel at quality 90. Real street pictures have 1.8 to 2.5."""
 
@@ -48,12 +63,22 @@ def main(argv: list[str]) -> int:
     """Run the benchmark. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="hack/bench images", description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--data", type=Path, help="a folder of JPEG pictures to measure too")
+    parser.add_argument(
+        "--data", type=Path, help="a folder of JPEG pictures to measure too; with --peer, labelled sets of faces"
+    )
     parser.add_argument("--rounds", type=int, default=60, help="runs of each side")
+    parser.add_argument("--peer", choices=PEERS, help="compare with this one, installed on demand")
+    parser.add_argument("--pack", default="faces", help="with --peer: Velum's detector (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=5, help="with --peer: how often each side does all files")
     arguments = parser.parse_args(argv)
     cv2.setNumThreads(1)
-    pictures = {f"synthetic {WIDTH} x {HEIGHT}": street()}
-    if arguments.data:
+    try:
+        beside = against(arguments) if arguments.peer else {}
+    except (EvaluationError, PeerFailed, PipelineError, OSError) as error:
+        print(f"hack/bench images: {error}", file=sys.stderr)
+        return 2
+    pictures = {SYNTHETIC: street()}
+    if arguments.data and not arguments.peer:
         pictures |= {path.name: path.read_bytes() for path in sorted(arguments.data.glob("*.jp*g"))}
     rows = [measure(name, data, arguments.rounds) for name, data in pictures.items()]
     table(rows)
@@ -64,10 +89,22 @@ def main(argv: list[str]) -> int:
         "floor_ms": round(first.floor * 1e3, 3),
         "path_ms": round(first.plain * 1e3, 3),
         "path_masks_ms": round(first.masks * 1e3, 3),
+        "scaling_2": round(scaling(pictures[SYNTHETIC], arguments.rounds), 4),
+        **beside,
     }
+    print(f"two threads: {result['scaling_2']:.2f} times one   goal >= {SCALING_GOAL}")
     if arguments.json:
         arguments.json.write_text(json.dumps(result) + "\n")
     return 0
+
+
+def against(arguments: argparse.Namespace) -> dict[str, float]:
+    """Velum beside a peer. Raises EvaluationError, PeerFailed, PipelineError."""
+    home = shared()
+    data = arguments.data or (home and home / "data" / "eval")
+    if data is None:
+        raise PeerFailed("--peer needs labelled faces: give --data DIR, or name the shared folder in VELUM_SHARED")
+    return compare(arguments.peer, arguments.pack, data, arguments.turns)
 
 
 def street() -> bytes:
@@ -83,7 +120,7 @@ def street() -> bytes:
     for _ in range(60):
         x, y, width, height = (int(random.integers(0, top)) for top in (WIDTH, HEIGHT, 300, 200))
         picture[y : y + height, x : x + width] += random.normal(0, 25, 3)
-    picture += random.normal(0, NOISE, picture.shape)
+    picture += random.normal(0, NOISE, picture.shape).astype(np.float32)
     samples = np.clip(picture, 0, 255).astype(np.uint8)
     return bytes(simplejpeg.encode_jpeg(samples, QUALITY, "BGR", "420"))
 
@@ -106,18 +143,11 @@ def measure(name: str, data: bytes, rounds: int) -> Row:
     subsampling = "Gray" if space == "Gray" else subsampling
     channels = "GRAY" if space == "Gray" else "BGR"
     found = objects(width, height)
-    masked = Options(Method.BLUR, {each: ClassOptions.default(each) for each in ObjectClass}, quality=QUALITY)
-    plain = replace(masked, save_mask=SaveMask.NONE)
 
     def floor() -> None:
         simplejpeg.encode_jpeg(simplejpeg.decode_jpeg(data, channels), QUALITY, channels, subsampling)
 
-    def path(options: Options) -> None:
-        product = pipeline.finish(pipeline.prepare(data), found, options, name, time.perf_counter())
-        if not product.picture or product.counts != {"face": 5, "license-plate": 5}:
-            raise SystemExit("the path did not do its work")
-
-    sides: list[Callable[[], None]] = [floor, lambda: path(plain), lambda: path(masked)]
+    sides: list[Callable[[], None]] = [floor, lambda: path(data, found, PLAIN), lambda: path(data, found, MASKED)]
     times: list[list[float]] = [[], [], []]
     for turn in range(rounds + 3):
         for side, run in enumerate(sides):
@@ -126,6 +156,32 @@ def measure(name: str, data: bytes, rounds: int) -> Row:
             if turn >= 3:  # the first turns load code and tables
                 times[side].append(time.perf_counter() - started)
     return Row(name, *(statistics.median(each) for each in times))
+
+
+def path(data: bytes, found: Detections, options: Options) -> None:
+    """One picture without detection: ``found`` are its objects."""
+    product = pipeline.finish(pipeline.prepare(data), found, options, "picture", time.perf_counter())
+    if not product.picture or product.counts != {"face": 5, "license-plate": 5}:
+        raise SystemExit("the path did not do its work")
+
+
+def scaling(data: bytes, rounds: int) -> float:
+    """Pictures per second of two threads ÷ of one, the median of several turns."""
+    found = objects(WIDTH, HEIGHT)
+    share = max(1, rounds // SCALING_TURNS)
+
+    def work(_thread: int) -> None:
+        for _ in range(share):
+            path(data, found, PLAIN)
+
+    def rate(threads: int) -> float:
+        started = time.perf_counter()
+        list(pool.map(work, range(threads)))
+        return threads * share / (time.perf_counter() - started)
+
+    with ThreadPoolExecutor(2) as pool:
+        rate(2)  # both threads are started, and have their memory
+        return statistics.median(rate(2) / rate(1) for _ in range(SCALING_TURNS))
 
 
 def table(rows: list[Row]) -> None:

@@ -124,7 +124,7 @@ def test_available_tells_what_is_lacking(tmp_path: Path, pack: Any) -> None:
     pack.write(tmp_path / "good", "good")
     pack.write(tmp_path / "poor", "poor", weights=False)
     status = {one.manifest.name: one for one in PackRegistry([tmp_path]).available()}
-    assert sorted(status) == list(status) == ["centerface", "good", "poor", "street"]
+    assert sorted(status) == list(status) == ["centerface", "faces", "good", "poor", "street"]
     assert status["good"].ready
     assert status["good"].origin == str(tmp_path / "good")
     assert [type(problem) for problem in status["poor"].problems] == [WeightsMissing]
@@ -140,7 +140,7 @@ def test_a_folder_goes_before_what_is_shipped_and_before_later_folders(tmp_path:
 
 
 def test_unknown_pack() -> None:
-    with pytest.raises(PackNotFound, match=r"'nope'.*centerface, street"):
+    with pytest.raises(PackNotFound, match=r"'nope'.*centerface, faces, street"):
         PackRegistry().get("nope")
 
 
