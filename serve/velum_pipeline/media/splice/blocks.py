@@ -74,6 +74,20 @@ def replace(frame: Frame, store: Store, picture: Picture, patches: Sequence[Patc
             store[component.first + (top + rows) * component.stride + left + columns] = made[rows, columns]
 
 
+def empty_padding(frame: Frame, store: Store) -> None:
+    """Leave nothing in the blocks that only fill up MCUs: no reader shows them, and a picture cut by its header may
+    have pixels there. They go on with the mean of the last block that is shown, which costs fewest bits.
+    """
+    for each in frame.components:
+        part = store[each.first : each.first + each.stride * each.rows].reshape(each.rows, each.stride, 64)
+        for padding, edge in (
+            (part[:, each.across :], part[:, each.across - 1 : each.across, 0]),
+            (part[each.down :], part[each.down - 1 : each.down, :, 0]),
+        ):
+            padding[..., 1:] = 0
+            padding[..., 0] = edge
+
+
 def areas(frame: Frame, picture: Picture, patches: Sequence[Patch]) -> Iterator[Rectangle]:
     """Rectangles of whole MCUs of the stored picture that hold all patches, each at most BAND rows high."""
     wide, high = 8 * frame.widest, 8 * frame.tallest

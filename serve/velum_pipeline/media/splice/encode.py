@@ -40,6 +40,7 @@ def encode(picture: Picture, patches: Sequence[Patch]) -> bytes:
     store = scans.coefficients(whole)
     grids = blocks.touched(whole, picture, patches)
     blocks.replace(whole, store, picture, patches, grids)
+    blocks.empty_padding(whole, store)
     body = write.write(whole, store)
     del store
     head = [body[:2]]

@@ -1,7 +1,7 @@
 """Writing coefficients as a JPEG of the process, the tables and the sampling that the file had.
 
-The Huffman codes are the best ones for what is written. Restart markers are not written again; padding blocks outside
-the picture are empty, whatever stood in them. A progressive file is written in bands without successive approximation.
+The Huffman codes are the best ones for what is written. Restart markers are not written again. A progressive file is
+written in bands, without successive approximation.
 """
 
 from __future__ import annotations
