@@ -153,8 +153,8 @@ def test_every_colour_space(
         data = bytes(simplejpeg.encode_jpeg(samples, 90, "CMYK", "420"))
         if progressive:  # no encoder here writes that
             whole = frame.read(data)
-            whole.process = frame.PROGRESSIVE
-            data = data[: data.index(b"\xff\xdb")] + write.write(whole, scans.coefficients(whole))[2:]
+            store, whole.process = scans.coefficients(whole), frame.PROGRESSIVE
+            data = data[: data.index(b"\xff\xdb")] + write.write(whole, store)[2:]
     elif space == "CMYK":
         buffer = io.BytesIO()
         Image.fromarray(samples, "CMYK").save(buffer, "JPEG", quality=90, progressive=progressive)
