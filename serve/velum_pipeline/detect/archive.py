@@ -30,10 +30,10 @@ MAX_JSON = 1 << 28
 
 
 def inspect(name: str, model: bytes) -> None:
-    """Raise ModelInvalid unless the file is a torch program without pickled parts, foreign calls and odd expressions.
+    """Raise ModelInvalid unless the file is a torch program without pickled objects, foreign calls and odd expressions.
 
-    The program's sample inputs are the exception: torch always pickles them, so they are read here the safe way, which
-    knows tensors and plain values alone, and refused if that fails.
+    torch always pickles a program's sample inputs, and older versions its weights. It reads them the safe way, which
+    knows tensors and plain values alone, but goes on the unsafe way where that fails; so that is tried here.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
@@ -53,8 +53,8 @@ def _problems(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[str
         for key, value in _entries(json.loads(archive.read(member))):
             if problem := _problem(key, value):
                 yield f"{path}: {problem}"
-    elif path.suffix == ".pt" and not (path.parent.name == "sample_inputs" and _plain(archive.read(member))):
-        yield f"{path} is pickled"
+    elif path.suffix == ".pt" and not _plain(archive.read(member)):
+        yield f"{path} holds pickled objects"
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

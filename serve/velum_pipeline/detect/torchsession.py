@@ -43,7 +43,8 @@ class TorchSession:
             program = self._torch.export.load(io.BytesIO(model))
             free = _free_axes(program)
             self._outputs = tuple(str(output) for output in program.graph_signature.user_outputs)
-            self._module = program.module().to(self._device)
+            # Not Module.to: that moves weights, and leaves tensors that the graph makes where they were at export.
+            self._module = self._torch.export.passes.move_to_device_pass(program, runtime.provider).module()
         except Exception as error:  # torch raises anything from a broken archive
             raise ModelInvalid(f"{name}: not a torch program that can be used: {error}") from error
         needed = ({"batch"} if free_batch else set()) | ({"height", "width"} if free_size else set())
@@ -77,7 +78,7 @@ class TorchSession:
 def _torch(name: str) -> Any:
     try:
         import torch  # noqa: PLC0415 -- gigabytes, for packs that need it
-        import torch.export  # noqa: PLC0415
+        import torch.export.passes  # noqa: PLC0415
     except ImportError as error:
         raise ModelInvalid(f"{name}: its weights need torch; `pip install velum[torch]`") from error
     return torch
