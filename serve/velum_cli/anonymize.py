@@ -7,6 +7,7 @@ from pathlib import Path
 
 from velum.api.task import Classes, TaskSpec
 from velum.errors import InvalidInput
+from velum_ingress.parameters.structured import FORMAT
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import PipelineError
 from velum_pipeline.options import Gps, Limits, Method
@@ -24,11 +25,16 @@ class Done:
     error: str = ""
 
 
-def spec_of(classes: Sequence[str], method: str, *, gps: str = "keep", lossless: bool = False) -> TaskSpec:
+def spec_of(
+    classes: Sequence[str], method: str, *, gps: str = "keep", lossless: bool = False, cut: str = "auto"
+) -> TaskSpec:
     """Return the spec for these classes with the contract's defaults.
 
+    cut: how pictures are cut for detection, in the words of the contract's ``format``. ``auto``, which misses least, is
+    the default here: nobody waits on a socket for these pictures.
+
     Raises:
-        InvalidInput: no such method, or one that makes no picture; or gps is neither keep nor strip.
+        InvalidInput: no such method, or one that makes no picture; gps is neither keep nor strip; no such cut.
     """
     methods = [each.value for each in Method if each is not Method.DETECT]
     if method not in methods:
@@ -36,7 +42,8 @@ def spec_of(classes: Sequence[str], method: str, *, gps: str = "keep", lossless:
     if gps not in list(Gps):
         raise InvalidInput("--gps", f"{gps!r} is none of {', '.join(Gps)}")
     wanted = Classes.model_validate({name.replace("-", "_"): {} for name in classes})
-    wish = {"classes": wanted, "method": method, "gps": gps, "lossless": lossless}
+    tiling = FORMAT("--format", cut)
+    wish = {"classes": wanted, "method": method, "gps": gps, "lossless": lossless, "tiling": tiling}
     return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, **wish})
 
 

@@ -115,6 +115,9 @@ def anonymize(
     lossless: Annotated[
         bool, typer.Option("--lossless", help="Change nothing outside the regions, not even by encoding anew.")
     ] = False,
+    cut: Annotated[
+        str, typer.Option("--format", help="How pictures are cut for detection: auto, whole, pano:WIDTH or tiles.")
+    ] = "auto",
     packs: flags.Packs = None,
     config: flags.Config = None,
 ) -> None:
@@ -132,7 +135,7 @@ def anonymize(
         wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))
         local.require_names(pictures)
         require_classes(registry, names, wanted)
-        spec = local.spec_of(wanted, method, gps=gps, lossless=lossless)
+        spec = local.spec_of(wanted, method, gps=gps, lossless=lossless, cut=cut)
         detector = registry.load(names)
         limits = Limits(max_pixels=settings.limit.pixels)
         done = [local.anonymize_file(path, output, detector, spec, limits) for path in pictures]

@@ -188,6 +188,23 @@ class TestAnonymize:
         assert done.exit_code == 2
         assert "--gps" in done.output
 
+    def test_a_wrong_format_is_named(self, centerface: PackRegistry, tmp_path: Path) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(sample_picture())
+        done = runner.invoke(app, ["anonymize", str(source), "--format", "round", "--output", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert "--format" in done.output
+
+    def test_tiles_may_be_asked_for(self, centerface: PackRegistry, tmp_path: Path) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(sample_picture())
+        tiles = '{"number":[2,1],"overlap":[64,0]}'
+        done = runner.invoke(
+            app, ["anonymize", str(source), "--format", tiles, "-a", "face", "--output", str(tmp_path / "out")]
+        )
+        assert done.exit_code == 0, done.output
+        assert "3 face" in done.output
+
     def test_one_bad_picture_does_not_stop_the_others(self, centerface: PackRegistry, tmp_path: Path) -> None:
         (tmp_path / "good.jpg").write_bytes(sample_picture())
         (tmp_path / "bad.jpg").write_bytes(sample_picture()[:5000])
