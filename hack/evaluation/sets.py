@@ -8,11 +8,13 @@ neither right nor wrong there.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,11 +72,20 @@ class LabelledSet:
         return replace(self, pictures=self.pictures[:count])
 
     def pixels(self, picture: LabelledPicture) -> NDArray[np.uint8]:
-        """BGR uint8 (H, W, 3) as displayed, decoded as Velum does it. Raises SetInvalid."""
+        """BGR uint8 (H, W, 3) as displayed, decoded as Velum does it. Raises SetInvalid.
+
+        A broken file that Velum refuses, and OpenCV reads as far as it goes, is taken as that, and said: whether a
+        detector finds an object is another question than whether its file is accepted.
+        """
+        data = picture.path.read_bytes()
         try:
-            pixels = media.decode(picture.path.read_bytes(), Limits()).pixels
-        except (OSError, MediaError) as error:
-            raise SetInvalid(self.name, f"{picture.file}: cannot be read: {error}") from error
+            pixels = media.decode(data, Limits()).pixels
+        except MediaError as error:
+            salvaged = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if salvaged is None:
+                raise SetInvalid(self.name, f"{picture.file}: cannot be read: {error}") from error
+            print(f"set {self.name}: {picture.file}: refused ({error}); measured as OpenCV reads it", file=sys.stderr)
+            pixels = np.asarray(salvaged, np.uint8)
         stated, actual = self.sizes[picture.file], (pixels.shape[1], pixels.shape[0])
         if any(one is not None and one != other for one, other in zip(stated, actual, strict=True)):
             raise SetInvalid(self.name, _disagreement(picture.file, stated, actual))

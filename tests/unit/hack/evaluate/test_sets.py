@@ -152,11 +152,22 @@ def test_a_file_that_is_no_picture_is_an_error_at_once(make_set: MakeSet) -> Non
 
 def test_a_picture_that_does_not_decode_is_an_error_and_no_omission(make_set: MakeSet) -> None:
     folder = make_set("a", [([(4, 4)], [face(4, 4)])])
-    whole = (folder / "0.png").read_bytes()
-    (folder / "0.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:40])  # a header and nothing more
     one = read_set(folder, "a")
     with pytest.raises(SetInvalid, match=r"set a: 0\.png: cannot be read"):
         one.pixels(one.pictures[0])
+
+
+def test_a_picture_that_velum_refuses_and_others_read_is_measured_with_a_word(
+    make_set: MakeSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_set("a", [([], [])])
+    coded = cv2.imencode(".jpg", np.full((64, 64, 3), 200, np.uint8))[1].tobytes()
+    scan = coded.rindex(b"\xff\xda")
+    (folder / "0.png").write_bytes(coded[:scan] + b"stray" + coded[scan:])
+    one = read_set(folder, "a")
+    assert abs(one.pixels(one.pictures[0])[0, 0] - np.float32(200)).max() < 3
+    assert "set a: 0.png: refused (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("width", "height", "fits"), [(24, 48, True), (48, 24, False)])
