@@ -20,7 +20,7 @@ import torch
 
 from support import prototypenet
 from velum_pipeline.detect import Component, ComponentSpec, DetectionFailed, Detector, ModelInvalid, Runtime
-from velum_pipeline.detect.archive import OPERATORS, SIZES
+from velum_pipeline.detect.archive import OPERATORS, is_arithmetic
 from velum_pipeline.detect.arrays import host_floats
 from velum_pipeline.detect.session import Session
 from velum_pipeline.detect.torchsession import TorchSession
@@ -230,7 +230,19 @@ def foreign_call(document: Any) -> None:
 
 
 def evaluated_size(document: Any) -> None:
-    first_node(document)["metadata"]["sizes"] = {"as_expr": {"expr_str": "eval('1')"}}
+    first_node(document)["inputs"][0]["arg"] = {"as_sym_int": {"as_expr": {"expr_str": "eval('1')"}}}
+
+
+def executed_guard(document: Any) -> None:
+    document["guards_code"].append("__import__('os').system('true')")
+
+
+def foreign_argument(document: Any) -> None:
+    first_node(document)["inputs"][0]["arg"] = {"as_operator": "torch.hub.load"}
+
+
+def code_for_a_name(document: Any) -> None:
+    document["graph_module"]["signature"]["user_outputs"] = [{"name": "x)\n    import os"}]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +251,10 @@ def evaluated_size(document: Any) -> None:
         ("weights_config.json", pickled_weight, "a part is pickled"),
         ("constants_config.json", opaque_constant, "opaque_obj_0 is an object"),
         ("model.json", foreign_call, r"the graph calls torch\.hub\.load"),
-        ("model.json", evaluated_size, 'a size is "eval'),
+        ("model.json", evaluated_size, 'an expression is "eval'),
+        ("model.json", executed_guard, "an expression is .__import__"),
+        ("model.json", foreign_argument, r"the graph calls torch\.hub\.load"),
+        ("model.json", code_for_a_name, r"name is 'x\)"),
     ],
 )
 def test_doors_to_foreign_code_are_shut(program: bytes, member: str, edit: Callable[[Any], None], problem: str) -> None:
@@ -277,18 +292,30 @@ def test_a_pickle_is_never_run(program: bytes, member: str, tmp_path: Path) -> N
         ("Mul(Integer(8), Symbol('s18', positive=True, integer=True))", True),
         ("32*s0 - (s1//2)", True),
         ("Max(1, FloorDiv(s0, 2))", True),
+        ("L['x'].size()[2] >= 4", True),
+        ("(torch.sym_max(1, L['x'].size()[3] // 4)*(L['x'].size()[2] // 4)) != 1", True),
         ("eval('1')", False),
         ("exec(s0)", False),
         ("s0.__class__", False),
-        ("Symbol('s0').x", False),
+        ("L['x'].__class__", False),
+        ("torch.load('x')", False),
+        ("torch.hub", False),
         ("Symbol('a b')", False),
+        ("Symbol('s0', cls=s0)", False),
         ("[s0]", False),
-        ("__import__(s0)", False),
-        ("1" * 5000 + "!", False),
+        ("[s0 for s0 in (1, 2)]", False),
+        ("lambda: s0", False),
+        ("(s0 := 1)", False),
+        ("f'{s0}'", False),
+        ("__import__('os')", False),
+        ("s0; s1", False),
+        ("s0\nimport os", False),
+        ("(" * 5000, False),
+        ("1\0", False),
     ],
 )
-def test_which_expressions_are_sizes(expression: str, plain: bool) -> None:
-    assert bool(SIZES.fullmatch(expression)) == plain
+def test_which_expressions_are_arithmetic(expression: str, plain: bool) -> None:
+    assert is_arithmetic(expression) == plain
 
 
 @pytest.mark.parametrize(
@@ -300,6 +327,10 @@ def test_which_expressions_are_sizes(expression: str, plain: bool) -> None:
         ("torch.sym_max", True),
         ("torch.hub.load", False),
         ("torch.ops.aten.conv2d.default; x", False),
+        ("torch.ops.aten.from_file.default", False),
+        ("torch.ops.higher_order.triton_kernel_wrapper_mutation", False),
+        ("_operator.call", False),
+        ("_operator.attrgetter", False),
         ("torch.ops.mine.run", False),
         ("os.system", False),
         ("builtins.eval", False),
