@@ -8,7 +8,7 @@ from dataclasses import replace
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.media import jpeg
 from velum_pipeline.media.picture import Picture
-from velum_pipeline.media.splice import blocks, frame, scans, verify, write
+from velum_pipeline.media.splice import blocks, frame, markers, scans, verify, write
 from velum_pipeline.media.splice.blocks import Patch
 from velum_pipeline.media.splice.stored import QUARTER_TURNS, turned_exif, turned_xmp
 
@@ -36,7 +36,7 @@ def encode(picture: Picture, patches: Sequence[Patch]) -> bytes:
     """
     if picture.source is None:
         raise StageFailed("the file that the blocks are to be kept of is not there")
-    whole = frame.read(picture.source)
+    whole = markers.read(picture.source)
     store = scans.coefficients(whole)
     grids = blocks.touched(whole, picture, patches)
     blocks.replace(whole, store, picture, patches, grids)

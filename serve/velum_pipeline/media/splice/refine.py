@@ -40,9 +40,9 @@ class _Refinement:
         self.held = self.addresses[block] * 64 + at  # flat indices of what is not zero yet
         self.places: list[int] = at.tolist()
         self.ends: list[int] = np.searchsorted(block, np.arange(where.blocks + 1)).tolist()
-        # Correction bits: of which first coefficient, from which bit on, how many.
-        self.corrected: list[tuple[int, int, int]] = []
-        self.new: list[tuple[int, int, int]] = []  # block, place, bit of the sign
+        # Correction bits, three numbers each: of which first coefficient, from which bit on, how many.
+        self.corrected: list[int] = []
+        self.new: list[int] = []  # three numbers each: block, place, bit of the sign
 
     def read(self) -> None:
         number = 0
@@ -51,7 +51,7 @@ class _Refinement:
             while number < end:
                 if not 0 <= position - self.view.base < self.view.limit:
                     self._open(position)
-                number, position = self._block(number, position, end)
+                number, position = self._follow(number, position - self.view.base, end)
             if position > self.scan.starts[interval + 1]:
                 raise refused("its data end too early")
         self._apply()
@@ -61,59 +61,62 @@ class _Refinement:
         self.lengths = self.code.lengths[self.view.following].tobytes()
         self.symbols = self.code.symbols[self.view.following].tobytes()
 
-    def _block(self, number: int, position: int, end: int) -> tuple[int, int]:
-        """Walk one block, and the ended ones after it; returns the next block's number and the position."""
-        lengths, symbols, base = self.lengths, self.symbols, self.view.base
-        places, last = self.places, self.scan.last
-        held, stop = self.ends[number], self.ends[number + 1]
-        at = self.scan.first
-        while at <= last:
-            length, symbol = lengths[position - base], symbols[position - base]
-            if not length or symbol & 15 > 1:
-                raise refused("its data hold a word that no Huffman table has")
-            position += length
-            run = symbol >> 4
-            if symbol & 15 == 0 and run < 15:
-                return self._ended(number, position, end, held, run)
-            sign = position
-            position += symbol & 1
-            at += run  # to the zero after so many zeros; what is not zero on the way is corrected
-            first = held
-            while held < stop and places[held] <= at:
-                held += 1
+    def _follow(self, number: int, position: int, end: int) -> tuple[int, int]:
+        """Walk blocks to block ``end`` or the window's limit; returns the next block's number and the position.
+
+        ``position`` comes in relative to the window and goes out absolute.
+        """
+        lengths, symbols, places, ends = self.lengths, self.symbols, self.places, self.ends
+        first, last, limit, base = self.scan.first, self.scan.last, self.view.limit, self.view.base
+        while number < end and position < limit:
+            held, stop, at, number = ends[number], ends[number + 1], first, number + 1
+            while at <= last:
+                length, symbol = lengths[position], symbols[position]
+                run, new = symbol >> 4, symbol & 15
+                if not length or new > 1:
+                    raise refused("its data hold a word that no Huffman table has")
+                position += length + new
+                if not new and run < 15:
+                    number, position = self._ended(number, position, end, held, run)
+                    break
+                sign = position - 1
+                at += run  # to the zero after so many zeros; what is not zero on the way is corrected
+                before = held
+                while held < stop and places[held] <= at:
+                    held += 1
+                    at += 1
+                if at > last:
+                    raise refused("a block has more coefficients than its band")
+                if new:
+                    self.new += (number - 1, at, base + sign)
+                if held > before:
+                    self.corrected += (before, base + position, held - before)
+                    position += held - before
                 at += 1
-            if at > last:
-                raise refused("a block has more coefficients than its band")
-            if held > first:
-                self.corrected.append((first, position, held - first))
-                position += held - first
-            if symbol & 1:
-                self.new.append((number, at, sign))
-            at += 1
-        return number + 1, position
+        return number, base + position
 
     def _ended(self, number: int, position: int, end: int, held: int, run: int) -> tuple[int, int]:
-        """The block ends here and so do those of a run after it: all that they hold is corrected."""
-        extra = int(self.view.following[position - self.view.base]) >> (16 - run) if run else 0
-        after = number + (1 << run) + extra
+        """The block before this one ends, and so do those of a run after it: all that they hold is corrected."""
+        extra = int(self.view.following[position]) >> (16 - run) if run else 0
+        after = number - 1 + (1 << run) + extra
         if after > end:
             raise refused("a run of blocks is longer than its scan")
         position += run
         count = self.ends[after] - held
         if count:
-            self.corrected.append((held, position, count))
+            self.corrected += (held, self.view.base + position, count)
         return after, position + count
 
     def _apply(self) -> None:
         flat, step = self.store.reshape(-1), 1 << self.scan.low
         if self.corrected:
-            first, start, count = np.array(self.corrected, np.int64).T
+            first, start, count = np.array(self.corrected, np.int64).reshape(-1, 3).T
             within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
             which = self.held[np.repeat(first, count) + within]
             found = bits.single(self.scan.data, np.repeat(start, count) + within)
             values = flat[which]
             flat[which] = np.where(found == 1, values + np.sign(values) * step, values)
         if self.new:
-            number, at, sign = np.array(self.new, np.int64).T
+            number, at, sign = np.array(self.new, np.int64).reshape(-1, 3).T
             found = bits.single(self.scan.data, sign)
             flat[self.addresses[number] * 64 + at] = np.where(found == 1, step, -step)

@@ -50,23 +50,28 @@ def _check_band(frame: Frame, scan: Scan) -> None:
 
 
 class _Steps:
-    """A code looked up at every position of a window. as bytes, whose items are read fastest.
+    """A code, ready to be looked up at every position of a window.
 
-    step: bits to the next word, extra bits included. on: how many coefficients it goes on, or STOP and more.
+    step: by the next 16 bits, how many bits the next word is away, extra bits included. on: how many coefficients it
+    goes on, or STOP and more.
     """
 
-    def __init__(self, view: bits.Window, code: Decoder, *, runs: bool | None) -> None:
+    def __init__(self, code: Decoder, *, runs: bool | None) -> None:
         symbols = np.arange(256)
         run, size = symbols >> 4, symbols & 15
-        if runs is None:  # DC: the symbol is the size
+        if runs is None:  # DC: the symbol is the size, and there is one word in a block
             extra, on = symbols & 31, symbols * 0
         else:
             ends = (size == 0) & (symbols != ZRL)
             extra = np.where(ends & runs, run, size)
             on = np.where(ends, STOP + run * runs, run + 1)
-        lengths, found = code.lengths[view.following], code.symbols[view.following]
-        self.step = (lengths + np.where(lengths > 0, extra.astype(np.uint8)[found], 0)).astype(np.uint8).tobytes()
-        self.on = np.where(lengths > 0, on.astype(np.uint8)[found], STOP).astype(np.uint8).tobytes()
+        held = code.lengths > 0
+        self.step = np.where(held, code.lengths + extra[code.symbols], 0).astype(np.uint8)
+        self.on = np.where(held, on[code.symbols], STOP).astype(np.uint8)
+
+
+def _by_code(codes: list[Decoder], *, runs: bool | None) -> dict[int, _Steps]:
+    return {key: _Steps(code, runs=runs) for key, code in {id(code): code for code in codes}.items()}
 
 
 class _Reader:
@@ -78,6 +83,8 @@ class _Reader:
         self.dc = [decoder(scan.dc[slot.component]) for slot in slots] if scan.first == 0 else []
         self.ac = [decoder(scan.ac[slot.component]) for slot in slots] if scan.last > 0 else []
         self.differences = np.zeros(where.blocks, np.int32) if scan.first == 0 else None
+        self.dc_steps = _by_code(self.dc, runs=None)
+        self.ac_steps = _by_code(self.ac, runs=scan.first > 0)
         self.number = 0  # of the next block
         self._open(0)
 
@@ -99,11 +106,19 @@ class _Reader:
             self._sum(self.differences)
 
     def _open(self, position: int) -> None:
+        """Look everything up for the window that begins here. Bytes, because reading their items is fastest."""
         self.view = bits.window(self.scan.data, position)
-        dc = {id(code): _Steps(self.view, code, runs=None) for code in self.dc}
-        ac = {id(code): _Steps(self.view, code, runs=self.scan.first > 0) for code in self.ac}
-        self.dc_steps = [dc[id(code)].step for code in self.dc]
-        self.ac_steps = [(ac[id(code)].step, ac[id(code)].on) for code in self.ac]
+        following = self.view.following
+        dc = {key: steps.step[following].tobytes() for key, steps in self.dc_steps.items()}
+        ac = {
+            key: (steps.step[following].tobytes(), steps.on[following].tobytes())
+            for key, steps in self.ac_steps.items()
+        }
+        nothing = (b"", b"")
+        self.plan = [
+            (dc[id(self.dc[slot])] if self.dc else b"", *(ac[id(self.ac[slot])] if self.ac else nothing))
+            for slot in range(len(self.where.slots))
+        ]
         self.begins: list[int] = []  # where each block begins
         self.numbers: list[int] = []  # its number in the scan
         self.words: list[int] = []  # where each AC word begins
@@ -112,9 +127,7 @@ class _Reader:
         """Follow whole blocks (or their DC alone) to block ``end`` or the window's limit; returns the position."""
         begins, words, limit = self.begins, self.words, self.view.limit
         number, first = self.number, self.number
-        whole = bool(self.ac)
-        others = self.ac_steps if whole else [(b"", b"")] * len(self.dc_steps)
-        plan = [(dc, *other) for dc, other in zip(self.dc_steps, others, strict=True)]
+        whole, plan = bool(self.ac), self.plan
         while number < end and position < limit:
             for dc, step, on in plan:
                 begins.append(position)
@@ -132,7 +145,7 @@ class _Reader:
 
     def _follow_band(self, position: int, end: int) -> int:
         """Follow the blocks of a progressive band; runs of ended blocks are skipped."""
-        ((step, on),), following = self.ac_steps, self.view.following
+        ((_, step, on),), following = self.plan, self.view.following
         begins, numbers, words, limit = self.begins, self.numbers, self.words, self.view.limit
         first, last, number = self.scan.first, self.scan.last, self.number
         while number < end and position < limit:

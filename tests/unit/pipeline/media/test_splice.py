@@ -15,7 +15,7 @@ from support import jpegreference
 from velum_pipeline import media, pipeline
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.errors import OptionError, StageFailed
-from velum_pipeline.media.splice import blocks, frame, scans, write
+from velum_pipeline.media.splice import blocks, frame, markers, scans, write
 from velum_pipeline.media.splice.stored import stored, stored_rectangle
 from velum_pipeline.options import ClassOptions, Ignore, Limits, Method, ObjectClass, Options
 
@@ -152,7 +152,7 @@ def test_every_colour_space(
     if space == "YCCK":
         data = bytes(simplejpeg.encode_jpeg(samples, 90, "CMYK", "420"))
         if progressive:  # no encoder here writes that
-            whole = frame.read(data)
+            whole = markers.read(data)
             store, whole.process = scans.coefficients(whole), frame.PROGRESSIVE
             data = data[: data.index(b"\xff\xdb")] + write.write(whole, store)[2:]
     elif space == "CMYK":

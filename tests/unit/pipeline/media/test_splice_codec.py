@@ -17,7 +17,7 @@ from PIL import Image
 
 from support import jpegreference
 from velum_pipeline.errors import OptionError
-from velum_pipeline.media.splice import blocks, frame, huffman, layout, scans, tokens, write
+from velum_pipeline.media.splice import blocks, frame, huffman, layout, markers, scans, tokens, write
 
 Array = np.ndarray[Any, Any]
 SAMPLINGS = {"444": 0x111111, "422": 0x211111, "420": 0x221111, "440": 0x121111, "411": 0x411111}
@@ -52,7 +52,7 @@ def natural(whole: frame.Frame, store: Array) -> list[Array]:
 def same(data: bytes) -> None:
     """Read as the reference reads it, and written so that the reference reads the same again."""
     expected = jpegreference.planes(data)
-    whole = frame.read(data)
+    whole = markers.read(data)
     store = scans.coefficients(whole)
     written = write.write(whole, store)
     for mine, before, after in zip(natural(whole, store), expected, jpegreference.planes(written), strict=True):
@@ -97,7 +97,7 @@ def test_what_is_written_shows_the_same_pixels_and_is_no_larger(
 ) -> None:
     smooth = cv2.resize(texture(20, 30), (450, 300), interpolation=cv2.INTER_CUBIC)
     data = jpeg(smooth, "420", quality=quality, progressive=progressive)
-    whole = frame.read(data)
+    whole = markers.read(data)
     written = write.write(whole, scans.coefficients(whole))
     assert np.array_equal(simplejpeg.decode_jpeg(data), simplejpeg.decode_jpeg(written))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(Image.open(io.BytesIO(written))))
@@ -107,11 +107,11 @@ def test_what_is_written_shows_the_same_pixels_and_is_no_larger(
 def test_components_in_scans_of_their_own(texture: Callable[..., Array], monkeypatch: pytest.MonkeyPatch) -> None:
     """Sequential files may be stored so; where an MCU would have more than ten blocks they must be."""
     data = jpeg(texture(75, 101), "420")
-    whole = frame.read(data)
+    whole = markers.read(data)
     store = scans.coefficients(whole)
     monkeypatch.setattr(write, "MAX_MCU", 5)
     apart = write.write(whole, store)
-    assert len(frame.read(apart).scans) == 3
+    assert len(markers.read(apart).scans) == 3
     assert np.array_equal(simplejpeg.decode_jpeg(data), simplejpeg.decode_jpeg(apart))
     same(apart)
 
@@ -121,16 +121,16 @@ def test_a_picture_of_several_windows_and_runs_longer_than_a_word_can_say() -> N
     flat[1000:1008, :] = 200
     for progressive in (False, True):
         data = jpeg(flat, "444", progressive=progressive)
-        whole = frame.read(data)
+        whole = markers.read(data)
         store = scans.coefficients(whole)
         written = write.write(whole, store)
         assert np.array_equal(simplejpeg.decode_jpeg(data, "GRAY"), simplejpeg.decode_jpeg(written, "GRAY"))
-        assert np.array_equal(scans.coefficients(frame.read(written)), store)
+        assert np.array_equal(scans.coefficients(markers.read(written)), store)
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
     for progressive in (False, True):
         data = jpeg(noise, "444", progressive=progressive, quality=97)
         assert len(data) > 8 * 2**16
-        whole = frame.read(data)
+        whole = markers.read(data)
         written = write.write(whole, scans.coefficients(whole))
         assert np.array_equal(simplejpeg.decode_jpeg(data), simplejpeg.decode_jpeg(written))
 
@@ -177,7 +177,7 @@ def test_no_broken_file_does_more_than_be_refused(texture: Callable[..., Array])
         if frame_pixels(bytes(data)) > 10**6:
             continue  # the pixel limit comes first
         try:
-            whole = frame.read(bytes(data))
+            whole = markers.read(bytes(data))
             write.write(whole, scans.coefficients(whole))
         except OptionError as error:
             assert error.field == "lossless"  # noqa: PT017 - other files are still whole
@@ -187,7 +187,7 @@ def test_no_broken_file_does_more_than_be_refused(texture: Callable[..., Array])
 
 def frame_pixels(data: bytes) -> int:
     try:
-        whole = frame.read(data)
+        whole = markers.read(data)
     except OptionError:
         return 0
     return whole.width * whole.height
@@ -199,7 +199,7 @@ def test_a_lone_component_is_not_interleaved(texture: Callable[..., Array]) -> N
     at = data.index(b"\xff\xc0")
     assert data[at + 11] == 0x11
     data[at + 11] = 0x22
-    whole = frame.read(bytes(data))
+    whole = markers.read(bytes(data))
     assert (whole.components[0].across, whole.components[0].down) == (7, 5)
     assert layout.order(whole, (0,)).blocks == 35
     same(jpeg(texture(40, 50, 1), "444"))
