@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from support import prototypenet as net
@@ -93,6 +95,27 @@ def test_an_object_on_a_tiles_border_is_hidden_by_its_outline(packs: Path, tilin
     assert set(np.unique(instance[..., 1])) == {0, 1}
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    x=st.integers(2, 29),
+    y=st.integers(2, 13),
+    radius=st.integers(12, 60),
+    columns=st.sampled_from([1, 2, 4]),
+    rows=st.sampled_from([1, 2]),
+    overlap=st.sampled_from([0, 16, 48]),
+)
+def test_wherever_borders_fall_the_outline_is_hidden(
+    packs: Path, x: int, y: int, radius: int, columns: int, rows: int, overlap: int
+) -> None:
+    """Also at the picture's own edges, and when the object is larger than a tile."""
+    pixels = grey(256, 128)
+    disc = net.draw(pixels, x, y, 2 * radius + 8, radius)
+    tiling = Tiling("grid", columns=columns, rows=rows, overlap_x=overlap, overlap_y=overlap)
+    _, binary, instance = anonymize(pixels, detector(packs, "yolov8"), replace(WANTED, tiling=tiling))
+    assert net.outlined(binary, disc, margin=MARGIN)
+    assert set(np.unique(instance[..., 1])) == {0, 1}
+
+
 def test_an_object_on_a_panoramas_seam_is_hidden_at_both_edges(packs: Path) -> None:
     pixels = grey(512, 256)
     disc = np.roll(net.draw(pixels, 8, 12, 112, 52), -64, axis=1)
@@ -124,6 +147,14 @@ def test_bbox_hides_the_box(packs: Path, tiling: Tiling) -> None:
         np.ceil(y2),
     )
     assert (binary[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] == 255).all()
+
+
+def test_debugging_draws_over_what_is_hidden(packs: Path) -> None:
+    pixels = grey(256, 128)
+    disc = net.draw(pixels, 15, 8, 96, 44)
+    picture, binary, _ = anonymize(pixels, detector(packs, "yolov8"), replace(WANTED, debug=True, score=True))
+    assert net.outlined(binary, disc, margin=MARGIN)
+    assert not (picture[disc] == pixels[disc]).all(axis=1).any()
 
 
 def test_an_outline_that_failed_is_hidden_by_the_box(packs: Path) -> None:
@@ -160,11 +191,12 @@ def assert_same(one: Detections, other: Detections) -> None:
 
 
 @pytest.mark.parametrize("size", [(128, 96), (96, 128)])
-def test_a_letterboxed_input_puts_masks_where_they_belong(tmp_path: Path, size: tuple[int, int]) -> None:
-    fixed = 'kind = "fixed", width = 256, height = 256, fit = "letterbox"'
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+def test_a_fixed_input_puts_masks_where_they_belong(tmp_path: Path, size: tuple[int, int], fit: str) -> None:
+    fixed = f'kind = "fixed", width = 256, height = 256, fit = "{fit}"'
     net.write_pack(tmp_path / "boxed", net.onnx_model("yolov8", 256, 256), input=fixed)
     pixels = grey(*size)
-    disc = net.draw(pixels, 5, 6, 160, 34)  # twice as large in the input, so the box is 80 wide here
+    disc = net.draw(pixels, 5, 6, 160, 28)  # in the input; here that is 80 pixels, or 60 where it was stretched more
     _, binary, _ = anonymize(pixels, detector(tmp_path, "boxed"), WANTED)
     assert net.outlined(binary, disc, margin=MARGIN)
 
