@@ -41,7 +41,7 @@ class Canvas:
     def binary(self, percent: int = 100) -> bytes:
         """An 8-bit grey PNG: 255 where anonymized, 0 elsewhere."""
         if percent != 100:
-            return write(scaled(np.where(self._canvas[:, :-1], 255, 0).astype(np.uint8), percent))
+            return write((scaled(self._canvas[:, :-1], percent) != 0).astype(np.uint8) * 255)
         return png.encode(self._runs, np.where(self._runs.values, 255, 0)[:, None])
 
     def instance(self, percent: int = 100) -> bytes:
@@ -50,9 +50,7 @@ class Canvas:
         R 0, G the instance number (of the later detection where objects overlap), B the type bits, OR-ed.
         """
         if percent != 100:
-            mask = self._canvas[:, :-1]
-            return write(
-                scaled(np.stack([mask >> 8, mask & 255, np.zeros_like(mask)], axis=2).astype(np.uint8), percent)
-            )
+            mask = scaled(self._canvas[:, :-1], percent)
+            return write(np.stack([mask >> 8, mask & 255, np.zeros_like(mask)], axis=2).astype(np.uint8))
         values = self._runs.values
         return png.encode(self._runs, np.stack([np.zeros_like(values), values & 255, values >> 8], axis=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from velum_pipeline.errors import CorruptMedia, OptionError, StageFailed
 
+T = TypeVar("T", np.uint8, np.uint16)
 
-def scaled(mask: NDArray[np.uint8], percent: int) -> NDArray[np.uint8]:
-    """The mask at ``percent`` of its size (1..100), at least one pixel; (H, W) or (H, W, C)."""
+
+def scaled(mask: NDArray[T], percent: int) -> NDArray[T]:
+    """The mask at ``percent`` of its size (1..100), at least one pixel; (H, W) or (H, W, C), 8 or 16 bits."""
     if not 1 <= percent <= 100:
         raise OptionError("mask-scale", f"must be 1..100, got {percent}")
     if percent == 100:
         return mask
     height, width = (max(1, round(side * percent / 100)) for side in mask.shape[:2])
-    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), mask.dtype)
 
 
 def rescale(png: bytes, percent: int) -> bytes:

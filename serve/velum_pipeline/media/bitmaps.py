@@ -12,6 +12,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -40,6 +41,10 @@ GREYS = ("1", "L")
 COLOURS = ("RGB", "YCbCr", "LAB", "HSV")
 ALPHAS = ("RGBA", "LA", "PA", "RGBa", "La")
 SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+BAND_BYTES = 2**24
+"""Of samples that are turned at once from one form into another: a large picture is never held in three."""
 
 
 def read(data: bytes, form: str) -> tuple[Samples, Layout]:
@@ -85,14 +90,29 @@ def _samples(image: Image.Image) -> tuple[Samples, Layout]:
     if image.mode in SIXTEEN and not transparent:
         return np.asarray(image).astype(np.uint16), Layout.GREY
     if image.mode == "CMYK":
-        return 255 - np.asarray(image), Layout.CMYK
+        return _turned(image, "CMYK", 4, lambda band: 255 - band), Layout.CMYK
     if transparent:
-        return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGBA")), cv2.COLOR_RGBA2BGRA)), Layout.BGRA
+        return _turned(image, "RGBA", 4, lambda band: cv2.cvtColor(band, cv2.COLOR_RGBA2BGRA)), Layout.BGRA
     if image.mode in GREYS:
         return np.array(image.convert("L")), Layout.GREY
     if (image.mode == "P" and image.palette is not None) or image.mode in COLOURS:
-        return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)), Layout.BGR
+        return _turned(image, "RGB", 3, lambda band: cv2.cvtColor(band, cv2.COLOR_RGB2BGR)), Layout.BGR
     raise UnsupportedMedia(f"samples of mode {image.mode} are not supported; save with 8 or 16 bits per channel")
+
+
+def _turned(image: Image.Image, mode: str, channels: int, turn: Callable[[Samples], Samples]) -> Samples:
+    """The image's samples in a Pillow mode, each band of rows turned into our order."""
+
+    def turned(band: Image.Image) -> Samples:
+        return np.asarray(turn(np.asarray(band if band.mode == mode else band.convert(mode))))
+
+    rows = max(1, BAND_BYTES // (image.width * channels))
+    if rows >= image.height:
+        return turned(image)
+    native = np.empty((image.height, image.width, channels), np.uint8)
+    for top in range(0, image.height, rows):
+        native[top : top + rows] = turned(image.crop((0, top, image.width, min(top + rows, image.height))))
+    return native
 
 
 def _text(error: Exception) -> str:

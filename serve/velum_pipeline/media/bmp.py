@@ -9,8 +9,6 @@ from __future__ import annotations
 import io
 import struct
 
-import cv2
-
 from velum_pipeline.media import bitmaps
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import BMP
@@ -18,6 +16,12 @@ from velum_pipeline.media.picture import Metadata, Picture
 
 CORE_HEADER, INFO_HEADER = 12, 40
 RESOLUTION = slice(38, 46)
+V4_HEADER, BITFIELDS = 108, 3
+ALPHA_MASKS = struct.pack("<4I4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs")
+"""Where red, green, blue and opacity lie, and that colours are sRGB: without a mask readers take no opacity."""
+GREYS = bytes(value for grey in range(256) for value in (grey, grey, grey, 0))
+BAND = 256
+"""Rows that are written at once."""
 UNCOMPRESSED = (0, 3, 6)
 """BI_RGB, BI_BITFIELDS, BI_ALPHABITFIELDS: one row takes as many bytes as the next."""
 
@@ -57,13 +61,19 @@ def decode(data: bytes) -> Picture:
 
 def encode(picture: Picture, setting: int) -> bytes:  # noqa: ARG001 -- one shape for all codecs
     """The picture as an uncompressed BMP file."""
-    if picture.layout.has_alpha:  # Pillow writes no alpha mask, without which the alpha would be ignored
-        done, array = cv2.imencode(".bmp", picture.native)
-        coded = bytearray(array.tobytes() if done else b"")
-    else:
-        buffer = io.BytesIO()
-        bitmaps.to_pillow(picture.native, picture.layout).save(buffer, "BMP")
-        coded = bytearray(buffer.getvalue())
-    if picture.metadata.extra:
-        coded[RESOLUTION] = picture.metadata.extra
-    return bytes(coded)
+    native, depth = picture.native, 8 * (1 if picture.native.ndim == 2 else picture.native.shape[2])
+    table = GREYS if depth == 8 else b""
+    row = -(-picture.width * depth // 32) * 4
+    kind, compression, masks = (V4_HEADER, BITFIELDS, ALPHA_MASKS) if depth == 32 else (INFO_HEADER, 0, b"")
+    offset = 14 + kind + len(table)
+    info = struct.pack("<IiiHHII", kind, picture.width, picture.height, 1, depth, compression, row * picture.height)
+    info += (picture.metadata.extra or bytes(8)) + struct.pack("<II", len(table) // 4, 0) + masks
+    buffer = io.BytesIO()
+    buffer.write(
+        b"BM" + struct.pack("<IHHI", offset + row * picture.height, 0, 0, offset) + info.ljust(kind, b"\0") + table
+    )
+    padding = bytes(row - native[0].nbytes)
+    for bottom in range(picture.height, 0, -BAND):
+        band = native[max(0, bottom - BAND) : bottom][::-1]
+        buffer.write(b"".join(line.tobytes() + padding for line in band))
+    return buffer.getvalue()

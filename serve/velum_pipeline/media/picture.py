@@ -27,6 +27,8 @@ HOT = 1e-3
 
 Defective pixels of a sensor are fewer; a face that small is no larger than 45 x 45 pixels of 1920 x 1080.
 """
+BAND_PIXELS = 2**22
+"""Turned at once for detectors: what a large picture needs beside its own samples is one view of eight bits."""
 SAMPLED = 1_000_000
 """Pixels that the brightness is taken from, evenly spread."""
 
@@ -114,6 +116,10 @@ class Picture:
         colours = to_bgr8(self.native, self.layout)
         return _over_grey(colours, self.native[..., 3]) if self.layout.has_alpha else colours
 
+    def forget_pixels(self) -> None:
+        """Let the view for detectors go, once they have seen it: of a grey picture it is three times the samples."""
+        self.__dict__.pop("pixels", None)
+
 
 def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
     """A BGR uint8 copy of an array in any layout, alpha left out.
@@ -121,9 +127,19 @@ def to_bgr8(native: Samples, layout: Layout) -> NDArray[np.uint8]:
     16-bit samples are shifted by as many bits as all but the brightest few have above eight, because cameras store 10
     to 14 bits in 16; the few are clipped.
     """
+    shift = max(0, _bits_used(native[..., :3] if native.ndim == 3 else native) - 8) if native.dtype == np.uint16 else 0
+    rows = max(1, BAND_PIXELS // max(1, native.shape[1]))
+    if rows >= native.shape[0]:
+        return _band_to_bgr8(native, layout, shift)
+    shown = np.empty((*native.shape[:2], 3), np.uint8)
+    for top in range(0, native.shape[0], rows):
+        shown[top : top + rows] = _band_to_bgr8(native[top : top + rows], layout, shift)
+    return shown
+
+
+def _band_to_bgr8(native: Samples, layout: Layout, shift: int) -> NDArray[np.uint8]:
     if native.dtype == np.uint16:
-        shift = _bits_used(native[..., :3] if native.ndim == 3 else native) - 8
-        native = np.minimum(native >> max(0, shift), 255).astype(np.uint8)
+        native = np.minimum(native >> shift, 255).astype(np.uint8)
     if layout is Layout.GREY:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_GRAY2BGR), np.uint8)
     if layout is Layout.CMYK:
@@ -143,11 +159,17 @@ def _bits_used(colours: Samples) -> int:
 
 
 def _over_grey(colours: NDArray[np.uint8], opacity: Samples) -> NDArray[np.uint8]:
-    """BGR pixels composited over BACKGROUND by their opacity (H, W), so that shapes made by opacity alone are seen."""
-    alpha = (opacity >> 8).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
-    if alpha.min(initial=255) == 255:
-        return colours
-    weight = np.asarray(cv2.merge([alpha] * 3))
-    behind = np.full_like(colours, BACKGROUND)
-    shown = cv2.multiply(colours, weight, scale=1 / 255)
-    return np.asarray(cv2.add(shown, cv2.multiply(behind, 255 - weight, scale=1 / 255)), np.uint8)
+    """BGR pixels composited over BACKGROUND by their opacity (H, W), so that shapes made by opacity alone are seen.
+
+    In place.
+    """
+    rows = max(1, BAND_PIXELS // max(1, colours.shape[1]))
+    for top in range(0, colours.shape[0], rows):
+        band, alpha = colours[top : top + rows], opacity[top : top + rows]
+        alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else alpha
+        if alpha.min(initial=255) == 255:
+            continue
+        weight = np.asarray(cv2.merge([alpha] * 3))
+        shown = cv2.multiply(band, weight, scale=1 / 255)
+        cv2.add(shown, cv2.multiply(np.full_like(band, BACKGROUND), 255 - weight, scale=1 / 255), dst=band)
+    return colours

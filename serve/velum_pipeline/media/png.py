@@ -9,7 +9,6 @@ matter.
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from velum_pipeline.media.picture import Layout, Metadata, Picture, Samples
 SIGNATURE_BYTES = 8
 AFTER_IHDR = 33
 END = b"IEND\xaeB`\x82"
+SAMPLES = (b"IDAT", b"fdAT")
 KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 MAX_TEXT = 1024
@@ -96,15 +96,9 @@ def _keyed(samples: Samples, layout: Layout, chunks: list[tuple[bytes, bytes]]) 
 
 def encode(picture: Picture, compress_level: int) -> bytes:
     """The picture as a PNG file with its metadata. ``compress_level``: 0..9."""
-    if picture.native.dtype == np.uint8:
-        buffer = io.BytesIO()
-        bitmaps.to_pillow(picture.native, picture.layout).save(buffer, "PNG", compress_level=compress_level)
-        coded = buffer.getvalue()
-    else:
-        done, array = cv2.imencode(".png", picture.native, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
-        if not done:
-            raise StageFailed("the PNG encoder failed")
-        coded = array.tobytes()
+    done, coded = cv2.imencode(".png", picture.native, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
+    if not done:
+        raise StageFailed("the PNG encoder failed")
     metadata = picture.metadata
     parts = [metadata.extra or b""]
     if metadata.icc:
@@ -113,20 +107,20 @@ def encode(picture: Picture, compress_level: int) -> bytes:
         parts.append(_chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
         parts.append(_chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + metadata.xmp))
-    return b"".join((coded[:AFTER_IHDR], *parts, coded[AFTER_IHDR:]))
+    return b"".join((coded[:AFTER_IHDR].data, *parts, coded[AFTER_IHDR:].data))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(type, body) of every chunk up to IEND. Raises CorruptMedia at a wrong checksum or length."""
-    position = SIGNATURE_BYTES
+    """(type, body) of every chunk up to IEND, of samples without the body. Raises CorruptMedia where one is damaged."""
+    position, view = SIGNATURE_BYTES, memoryview(data)
     while True:
         if position + 12 > len(data):
             raise CorruptMedia("the PNG's chunks do not lead to IEND")
         length, name = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
-        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+        if end + 4 > len(data) or zlib.crc32(view[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise CorruptMedia(f"a PNG chunk ({name!r}) is damaged")
-        yield name, data[position + 8 : end]
+        yield name, b"" if name in SAMPLES else data[position + 8 : end]
         if name == b"IEND":
             return
         position = end + 4

@@ -8,8 +8,10 @@ pages are refused, since writing one would lose the others.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,7 +32,9 @@ from velum_pipeline.media.tiffcheck import (
     EXTRA_SAMPLES,
     HEIGHT,
     ICC,
+    OLD_DEFLATE,
     PHOTOMETRIC,
+    PLANAR,
     PREDICTOR,
     ROWS_PER_STRIP,
     SAMPLE_FORMAT,
@@ -46,6 +50,10 @@ from velum_pipeline.media.tiffcheck import (
     check_samples,
 )
 
+RGB = 2
+"""TIFF 6.0, PhotometricInterpretation."""
+VERIFIED = (UNCOMPRESSED, DEFLATE, OLD_DEFLATE)
+"""Compressions whose every strip ``check_samples`` has found whole. The others are left to Pillow, which is strict."""
 STRIP_BYTES = 2**18
 """Bytes before compression per strip.
 
@@ -112,22 +120,26 @@ def encode(picture: Picture, compress_level: int) -> bytes:
     meta = picture.metadata
     tree = ifds.parse(meta.exif) if meta.exif else Tree("<", [Ifd()])
     page = tree.pages[0]
-    strips, rows = _strips(picture, tree.order, compress_level)
+    rows = _rows_per_strip(picture)
+    strips = range(-(-picture.height // rows))
     _describe(tree, page, picture)
     tree.put(page, ROWS_PER_STRIP, rows, kind=LONG)
-    tree.put(page, STRIP_COUNTS, *map(len, strips), kind=LONG)
     if meta.icc:
         page.entries[ICC] = Entry(UNDEFINED, len(meta.icc), meta.icc)
     if meta.xmp:
         page.entries[XMP] = Entry(ifds.BYTE, len(meta.xmp), meta.xmp)
-    tree.put(page, STRIP_OFFSETS, *(0 for _ in strips), kind=LONG)
-    position = len(ifds.serialise(tree))
-    offsets = []
+    for tag in (STRIP_COUNTS, STRIP_OFFSETS):
+        tree.put(page, tag, *(0 for _ in strips), kind=LONG)
+    buffer = io.BytesIO(ifds.serialise(tree))  # room for a directory of that size, in front of the strips
+    places = [buffer.seek(0, io.SEEK_END)]
     for strip in strips:
-        offsets.append(position)
-        position += len(strip)
-    tree.put(page, STRIP_OFFSETS, *offsets, kind=LONG)
-    return b"".join((ifds.serialise(tree), *strips))
+        buffer.write(_strip(picture, slice(strip * rows, (strip + 1) * rows), tree.order, compress_level))
+        places.append(buffer.tell())
+    tree.put(page, STRIP_OFFSETS, *places[:-1], kind=LONG)
+    tree.put(page, STRIP_COUNTS, *(end - start for start, end in pairwise(places)), kind=LONG)
+    buffer.seek(0)
+    buffer.write(ifds.serialise(tree))
+    return buffer.getvalue()
 
 
 def _stored_upright(data: bytes) -> bytes:
@@ -148,7 +160,12 @@ def _samples(data: bytes, tree: Tree, page: Ifd) -> tuple[Samples, Layout]:
         raise UnsupportedMedia(
             "a TIFF of signed, floating point or odd-sized samples is not supported; save it as 8 or 16 bit"
         )
-    if bits == {16} and (tree.number(page, SAMPLES) or 1) > 1:
+    samples, photometric = tree.number(page, SAMPLES) or 1, tree.number(page, PHOTOMETRIC)
+    if bits == {16} and samples > 1:
+        return bitmaps.read_deep(data, "TIFF")
+    chunky = (tree.number(page, PLANAR) or 1) == 1
+    if (bits, samples, photometric, chunky) == ({8}, 3, RGB, True) and tree.number(page, COMPRESSION) in VERIFIED:
+        # Whole by now, and cv2 holds it once, where Pillow needs two and a half times the memory.
         return bitmaps.read_deep(data, "TIFF")
     return bitmaps.read(data, "TIFF")
 
@@ -168,29 +185,26 @@ def _describe(tree: Tree, page: Ifd, picture: Picture) -> None:
         tree.put(page, EXTRA_SAMPLES, 2)
 
 
-def _strips(picture: Picture, order: str, compress_level: int) -> tuple[list[bytes], int]:
-    """The coded strips and how many rows each holds."""
-    stored = _file_channels(picture)
-    row_bytes = picture.width * stored.shape[2] * stored.itemsize
-    rows = max(1, min(picture.height, STRIP_BYTES // row_bytes))
+def _rows_per_strip(picture: Picture) -> int:
+    row_bytes = picture.native.nbytes // picture.height
+    return max(1, min(picture.height, STRIP_BYTES // row_bytes))
+
+
+def _strip(picture: Picture, rows: slice, order: str, compress_level: int) -> bytes:
+    """The coded bytes of some rows."""
+    stored = _file_channels(picture.native[rows], picture.layout)
     kind = stored.dtype.newbyteorder("<" if order == "<" else ">")
-    strips = []
-    for top in range(0, picture.height, rows):
-        strip = stored[top : top + rows]
-        if not picture.encoding.compressed:
-            strips.append(strip.astype(kind).tobytes())
-            continue
-        differences = strip.copy()
-        differences[:, 1:] -= strip[:, :-1]
-        strips.append(zlib.compress(differences.astype(kind).tobytes(), compress_level))
-    return strips, rows
+    if not picture.encoding.compressed:
+        return stored.astype(kind).tobytes()
+    differences = stored.copy()
+    differences[:, 1:] -= stored[:, :-1]
+    return zlib.compress(differences.astype(kind).tobytes(), compress_level)
 
 
-def _file_channels(picture: Picture) -> Samples:
+def _file_channels(native: Samples, layout: Layout) -> Samples:
     """Samples (H, W, C) in the order of the file: RGB, and inks as TIFF has them, not inverted."""
-    native = picture.native
-    if picture.layout is Layout.BGR:
+    if layout is Layout.BGR:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGR2RGB))
-    if picture.layout is Layout.BGRA:
+    if layout is Layout.BGRA:
         return np.asarray(cv2.cvtColor(native, cv2.COLOR_BGRA2RGBA))
-    return 255 - native if picture.layout is Layout.CMYK else native[..., None]
+    return 255 - native if layout is Layout.CMYK else native[..., None]
