@@ -115,6 +115,8 @@ class Detections:
 
     def select(self, index: NDArray[Any] | Sequence[int] | slice) -> Detections:
         """The rows that an index array, a bool array (N,) or a slice names, in its order."""
+        if isinstance(index, np.ndarray) and index.dtype == np.bool_ and len(index) == len(self) and index.all():
+            return self
         rows = np.arange(len(self))[index if isinstance(index, slice) else _as_index(index)]
         return Detections(
             self.boxes[rows],
@@ -123,6 +125,98 @@ class Detections:
             None if self.corners is None else self.corners[rows],
             None if self.masks is None else tuple(self.masks[row] for row in rows),
         )
+
+    def _with_boxes(self, boxes: Floats) -> Detections:
+        """The same objects in other boxes that are known to be finite: nothing is checked again."""
+        moved = object.__new__(Detections)
+        moved.__dict__.update(self.__dict__, boxes=boxes)
+        return moved
+
+    def shifted(self, dx: int, dy: int) -> Mask:
+        """The same segment, moved by whole pixels."""
+        return Mask(self.x + dx, self.y + dy, self.bits)
+
+
+Masks: TypeAlias = "tuple[Mask | None, ...] | None"
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N detected objects.
+
+    boxes: float32 (N, 4), x1 y1 x2 y2. scores: float32 (N,), 0..1. classes: object array (N,) of ObjectClass (an object
+    array, so that ``classes == ObjectClass.FACE`` selects rows and no table of numbers stands beside the enum).
+    corners: float32 (N, 4, 2), clockwise from the object's own top left, NaN rows where unknown, or None when no row
+    has them. masks: one Mask or None per row, or None for no masks.
+
+    Raises ValueError when the shapes disagree or a box or score is not finite.
+    """
+
+    boxes: Floats
+    scores: Floats
+    classes: NDArray[Any]
+    corners: Floats | None = None
+    masks: Masks = None
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        scores = np.asarray(self.scores, np.float32).reshape(-1)
+        classes = as_classes(self.classes)
+        if not len(boxes) == len(scores) == len(classes):
+            raise ValueError(f"{len(boxes)} boxes, {len(scores)} scores, {len(classes)} classes")
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("boxes and scores must be finite")
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "classes", classes)
+        if self.corners is not None:
+            corners = np.asarray(self.corners, np.float32)
+            if corners.shape != (len(boxes), 4, 2):
+                raise ValueError(f"corners must be ({len(boxes)}, 4, 2), got {corners.shape}")
+            object.__setattr__(self, "corners", corners)
+        if self.masks is not None and len(self.masks) != len(boxes):
+            raise ValueError(f"{len(boxes)} boxes, {len(self.masks)} masks")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No objects."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, object))
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Detections]) -> Detections:
+        """The rows of all parts, in their order."""
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return cls.empty()
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.classes for part in parts]),
+            _joined_corners(parts),
+            _joined_masks(parts),
+        )
+
+    def select(self, index: NDArray[Any] | Sequence[int] | slice) -> Detections:
+        """The rows that an index array, a bool array (N,) or a slice names, in its order."""
+        if isinstance(index, np.ndarray) and index.dtype == np.bool_ and len(index) == len(self) and index.all():
+            return self
+        rows = np.arange(len(self))[index if isinstance(index, slice) else _as_index(index)]
+        return Detections(
+            self.boxes[rows],
+            self.scores[rows],
+            self.classes[rows],
+            None if self.corners is None else self.corners[rows],
+            None if self.masks is None else tuple(self.masks[row] for row in rows),
+        )
+
+    def _with(self, boxes: Floats, corners: Floats | None, masks: Masks) -> Detections:
+        """The same objects at other places, which are known to be as they must: nothing is checked again."""
+        moved = object.__new__(Detections)
+        moved.__dict__.update(boxes=boxes, scores=self.scores, classes=self.classes, corners=corners, masks=masks)
+        return moved
 
     def shifted(self, dx: float, dy: float) -> Detections:
         """All coordinates moved by (dx, dy) pixels; masks move by the nearest whole pixel."""
@@ -154,9 +248,9 @@ class Detections:
 
         Rows that lie outside it altogether are dropped. Corners and masks stay as they are.
         """
-        boxes = np.clip(self.boxes, 0, np.array([width, height, width, height], np.float32))
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        return Detections(boxes, self.scores, self.classes, self.corners, self.masks).select(inside)
+        boxes = np.minimum(np.maximum(self.boxes, 0), np.array([width, height, width, height], np.float32))
+        inside = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+        return self._with_boxes(boxes).select(inside)
 
     def above(self, thresholds: Mapping[ObjectClass, float]) -> Detections:
         """The rows whose class has a threshold and whose score reaches it."""

@@ -9,6 +9,7 @@ that ``ignores`` cover altogether.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ def document(
     duration: float,
 ) -> dict[str, Any]:
     """The document as JSON-ready values. ``name``: the picture's name. ``duration``: seconds that the work took."""
+    rows = zip(detections.classes.tolist(), detections.boxes.tolist(), detections.scores.tolist(), regions, strict=True)
     return {
         "id": name,
         "filename": name,
@@ -37,30 +39,31 @@ def document(
         "size": [height, width],
         "duration": round(duration, 3),
         "detections": [
-            _entry(name, detections, row, changed=region is not None and method is not Method.DETECT)
-            for row, region in enumerate(regions)
+            _entry(name, row, *found, changed=region is not None and method is not Method.DETECT)
+            for row, (*found, region) in enumerate(rows)
         ],
     }
 
 
 def counts(detections: Detections) -> dict[str, int]:
     """How many objects of each class were found; classes without any are left out."""
-    found = {str(name): int((detections.classes == name).sum()) for name in ObjectClass}
-    return {name: number for name, number in found.items() if number}
+    found = Counter(detections.classes.tolist())
+    return {str(name): found[name] for name in ObjectClass if name in found}
 
 
-def _entry(name: str, detections: Detections, row: int, *, changed: bool) -> dict[str, Any]:
-    object_class: ObjectClass = detections.classes[row]
-    x1, y1, x2, y2 = (float(value) for value in detections.boxes[row])
-    box = [math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)]
+def _entry(
+    name: str, row: int, object_class: ObjectClass, box: list[float], score: float, *, changed: bool
+) -> dict[str, Any]:
+    x1, y1, x2, y2 = box
+    enclosing = [math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)]
     return {
         "id": row,
         "parent_image": name,
-        "offset": box[:2],
-        "bbox": box,
+        "offset": enclosing[:2],
+        "bbox": enclosing,
         "type": object_class.type_id,
         "type_label": str(object_class),
-        "score": round(float(detections.scores[row]), SCORE_DIGITS),
+        "score": round(score, SCORE_DIGITS),
         "is_anonymised": changed,
         "color": [0, instance_number(row), object_class.mask_bit],
     }
