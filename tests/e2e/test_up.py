@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
@@ -45,7 +46,7 @@ def decoded(data: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(np.float32)
 
 
-def post(url: str, picture: bytes, **query: str) -> dict[str, object]:
+def post(url: str, picture: bytes, **query: str) -> dict[str, Any]:
     answer = httpx.post(f"{url}/v1/file", params=query, files={"fileobject": ("p.jpg", picture)}, timeout=120)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -64,6 +65,11 @@ def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_pa
             assert np.abs(before - after)[top:bottom, left:right].mean() > 8
         road = np.s_[400:, :]
         assert np.abs(before - after)[road].mean() < 3, "nothing was found on the road, so nothing changed there"
+        kept = post(velum.url, picture, face="true", lossless="true", gps="strip")
+        assert (kept["parameters"]["lossless"], kept["parameters"]["gps"]) == (True, "strip")
+        after = decoded(httpx.get(str(kept["anonymised_link"])).content)
+        assert np.array_equal(before[road], after[road]), "to the bit"
+        assert not np.array_equal(before, after)
         metrics = httpx.get(f"{velum.url}/metrics").text
         assert 'velum_attempts_total{result="succeeded"}' in metrics, "the controller's metrics are shown as well"
         assert "velum_http_requests_total" in metrics

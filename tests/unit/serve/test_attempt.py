@@ -84,6 +84,27 @@ async def test_a_picture_becomes_a_result(
     assert await stores.inputs.get("in/a.jpg") == data
 
 
+async def test_lossless_keeps_every_pixel_away_from_the_face(stores: Storage, threads: ThreadPoolExecutor) -> None:
+    data = picture(".jpg", 240, 200)
+    await stores.inputs.put("in/a.jpg", data)
+    outcome = await run_attempt(order(lossless=True, method="blacken"), tools(stores, threads))
+    assert isinstance(outcome, Succeeded)
+    assert outcome.manifest.result.anonymised is not None
+    made = await stores.outputs.get(outcome.manifest.result.anonymised.key)
+    before, after = (cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) for each in (data, made))
+    assert np.array_equal(before[:, 100:], after[:, 100:])
+    assert after[24:56, 28:52].max() <= 16
+
+
+async def test_lossless_of_what_always_loses_is_an_invalid_spec(stores: Storage, threads: ThreadPoolExecutor) -> None:
+    """A source by URL reaches the replica without having passed the ingress."""
+    pixels = cv2.imdecode(np.frombuffer(picture(".png"), np.uint8), cv2.IMREAD_COLOR)
+    lossy = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
+    outcome = await failing(stores, threads, lossy, lossless=True)
+    assert outcome.reason is Reason.INVALID_SPEC
+    assert outcome.message.startswith("lossless: ")
+
+
 async def test_the_face_is_gone_and_the_rest_is_there(stores: Storage, threads: ThreadPoolExecutor) -> None:
     data = picture(".png")
     await stores.inputs.put("in/a.jpg", data)
