@@ -144,21 +144,23 @@ class Component:
         found = replace(found, scores=np.maximum(scores, np.float32(threshold))).select(keep)
         scale, (x, y) = job.placement.back
         offset = (x + job.window.x, y + job.window.y)
-        return self._sketched(_inside(found.moved(scale, offset), job.window, view), scale, offset)
+        found = _inside(found.moved(scale, offset), job.window, view)
+        if found.segments is None:
+            return found
+        # Now and not with the view's other windows: each would keep its prototypes, megabytes of them, till the end.
+        return _merged([self._sketched(found, scale, offset)], object_class, None)
 
     def _sketched(self, found: Candidates, scale: tuple[float, float], offset: tuple[float, float]) -> Candidates:
         """With the decoder's outlines as segments of the picture."""
-        if found.segments is None:
-            return found
         pieces = (
             Piece(box, self.spec.name, replace(outline, scale=scale, offset=offset))
-            for box, outline in zip(found.boxes, found.segments, strict=True)
+            for box, outline in zip(found.boxes, found.segments if found.segments is not None else (), strict=True)
         )
         return replace(found, segments=as_segments((piece,) for piece in pieces))
 
 
 def _merged(parts: Sequence[Candidates], object_class: ObjectClass, period: int | None) -> Candidates:
-    """One view's objects, which no longer need the network's outputs."""
+    """The objects among these, which no longer need the network's outputs."""
     found = merge(Candidates.concatenate(parts), SAME_OBJECT[object_class], period)
     return replace(found, segments=settled(found.segments))
 

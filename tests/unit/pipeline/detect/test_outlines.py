@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,25 @@ def test_faces_keep_their_ellipse(tmp_path: Path) -> None:
     (found,) = detector(tmp_path, "faces").detect([pixels], Options(Method.BLUR, {face: ClassOptions.default(face)}))
     assert list(found.classes) == [face]
     assert found.masks is None
+
+
+def test_prototypes_go_as_soon_as_their_window_was_read(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of tiles: at most the last window's are there when the next is looked through."""
+    (component,) = PackRegistry([packs]).load(["yolov8"], Runtime(threads=1, batch_pixels=1)).components
+    run, seen, alive = component._session.run, [], []
+
+    def watched(batch: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        alive.append(sum(reference() is not None for reference in seen))
+        outputs = run(batch)
+        seen.append(weakref.ref(outputs["prototypes"]))
+        return outputs
+
+    monkeypatch.setattr(component._session, "run", watched)
+    pixels = grey(512, 64)
+    net.draw(pixels, 15, 4, 48, 20)
+    views = [View(pixels, Window(x, 0, 128, 64)) for x in range(0, 384, 16)]
+    assert len(component.detect(views, {ObjectClass.PERSON: 0.4})) == len(alive) == 24
+    assert max(alive) <= 1
 
 
 def test_a_view_that_was_seen_holds_no_prototypes(packs: Path) -> None:
