@@ -92,16 +92,18 @@ def _means(samples: NDArray[Any], across: int, down: int) -> NDArray[np.float32]
     """Mean per cell, float32 (down, across[, C]).
 
     Cells are whole pixels; the few columns and rows that are left over at the far edges are shown as the last cells,
-    without counting in them. Summing band by band takes a third of the time of an area resize to so few cells.
+    without counting in them. There are so few cells that summing them one by one takes a third of the time of an area
+    resize.
     """
     high, wide = samples.shape[0] // down, samples.shape[1] // across
-    trimmed = samples[:, : wide * across]
-    bands = [
-        cv2.reduce(trimmed[top : top + high], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    sums = [
+        cv2.sumElems(samples[top : top + high, left : left + wide])[:channels]
         for top in range(0, high * down, high)
+        for left in range(0, wide * across, wide)
     ]
-    sums = np.concatenate(bands).reshape(down, across, wide, *samples.shape[2:]).sum(axis=2, dtype=np.float32)
-    return np.asarray(sums / np.float32(high * wide), np.float32)
+    means = np.array(sums, np.float32) / np.float32(high * wide)
+    return means.reshape(down, across, *samples.shape[2:])
 
 
 def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8]) -> None:
@@ -111,9 +113,12 @@ def _composite(crop: Samples, cover: Samples, strength: NDArray[np.uint8]) -> No
     them).
     """
     channels = 1 if crop.ndim == 2 else crop.shape[2]
-    weight = np.asarray(cv2.merge([strength] * channels) if channels > 1 else strength, crop.dtype)
+    weight = cv2.merge((strength,) * channels) if channels > 1 else strength
+    rest = cv2.bitwise_not(weight)
+    if crop.dtype != np.uint8:
+        weight, rest = weight.astype(crop.dtype), rest.astype(crop.dtype)
     shown = cv2.multiply(cover, weight, scale=1 / 255)
-    kept = cv2.multiply(crop, 255 - weight, scale=1 / 255)
+    kept = cv2.multiply(crop, rest, scale=1 / 255)
     cv2.add(shown, kept, dst=crop)
 
 
