@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -361,3 +362,23 @@ def test_partial_strength_lies_between_original_and_cover(
         result, strength = run(samples, Layout.BGR, found(("face", 20, 20, 60, 60)), options("blacken"))
         expected = white * (255 - strength.astype(float)) / 255
         assert np.abs(result.astype(float) - expected[..., None]).max() <= 1
+
+
+def test_two_plates_of_one_light_look_alike() -> None:
+    """Who knows font, box and light learns a quarter of a bit of the characters, from any number of copies."""
+    random = np.random.default_rng(0)
+    letters = list("ABCDEFGHJKLMNPRSTUVWXYZ0123456789")
+    plates = np.full((500, 44, 200), 255, np.uint8)
+    for plate in plates:
+        for place, letter in enumerate(random.choice(letters, 7)):
+            cv2.putText(plate, letter, (8 + 27 * place, 36), cv2.FONT_HERSHEY_DUPLEX, 1.1, 0, 3, cv2.LINE_AA)
+    assert floor.cells(ObjectClass.LICENSE_PLATE, ClassOptions(0, 0), (200, 44), (260, 57)) == (2, 1)
+    inked = plates.reshape(500, 44, 2, 100).mean(axis=(1, 3)) / 255
+    bits = []
+    for _ in range(200):
+        dark, light = random.uniform(0, 60), random.uniform(90, 255)
+        rounded = np.rint((dark + (light - dark) * inked) * (floor.LEVELS - 1) / 255)
+        _, counts = np.unique(rounded, axis=0, return_counts=True)
+        bits.append(-(counts / 500 * np.log2(counts / 500)).sum())
+    assert np.mean(bits) < 0.4
+    assert np.max(bits) <= 2.01
