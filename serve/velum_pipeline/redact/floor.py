@@ -169,13 +169,17 @@ def _rounded(values: NDArray[np.float32], noise: NDArray[np.float32], white: flo
 
 def _tint(colours: NDArray[np.float32], object_class: ObjectClass, white: float) -> NDArray[np.float32]:
     """The tint of a region by the mean of its cells' colours (down, across, 3)."""
-    blue, green, red = colours.reshape(-1, 3).mean(axis=0).tolist()
+    count = colours.shape[0] * colours.shape[1]
+    blue, green, red = (total / count for total in np.add.reduce(colours.reshape(-1, 3)).tolist())
     brightness = 0.114 * blue + 0.587 * green + 0.299 * red
     blueness, redness = blue - brightness, red - brightness
     if max(abs(blueness), abs(redness)) < COLOURLESS * white:
         return NEUTRAL
+    tints = TINTS[object_class]
+    if len(tints) == 1:
+        return tints[0]
     return max(
-        TINTS[object_class],
+        tints,
         key=lambda tint: float(blueness * (tint[0] - 1) + redness * (tint[2] - 1)),
     )
 
