@@ -10,6 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
+from support.corpus import ENTRIES, heifs
+from support.corpus.shown import shown
 from support.velumup import VelumUp
 from velum_cli.sample import sample_picture
 from velum_ingress.schemas import Metadata, Running, Task
@@ -120,6 +122,51 @@ def test_every_format_comes_back_as_itself(client: httpx.Client, extension: str)
     answer = client.get(task["anonymised_link"])
     assert answer.headers["content-type"] == task["media_type"]
     assert decoded(answer.content).shape == (640, 960, 3)
+
+
+@pytest.mark.parametrize("extension", ["heic", "avif"])
+def test_pictures_of_telephones_come_back_as_themselves(client: httpx.Client, extension: str) -> None:
+    make = heifs.heic if extension == "heic" else heifs.avif
+    task = post(client, make(decoded(sample_picture()))).json()
+    assert task["media_type"] == f"image/{extension}"
+    answer = client.get(task["anonymised_link"])
+    assert answer.headers["content-type"] == f"image/{extension}"
+    assert f'.{extension}"' in answer.headers["content-disposition"]
+    assert shown(answer.content, extension).pixels.shape == (640, 960, 3)
+    smaller = client.get(f"{task['anonymised_link']}?quality=20").content
+    assert shown(smaller, extension).pixels.shape == (640, 960, 3)
+    assert len(smaller) < len(answer.content) / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("jpeg truncated", 400),
+        ("jpeg scan cut out", 400),
+        ("jpeg lying header", 400),
+        ("jpeg of 12 bits", 415),
+        ("png bomb", 413),
+        ("png too few rows", 400),
+        ("png animated", 415),
+        ("tiff of two pages", 415),
+        ("tiff truncated", 400),
+        ("webp bomb", 413),
+        ("bmp lying header", 400),
+        ("heic truncated", 400),
+        ("heic bomb", 413),
+        ("heic of two pictures", 415),
+        ("avif of 10 bits", 415),
+    ],
+)
+def test_files_that_must_not_be_worked_on(server: VelumUp, client: httpx.Client, name: str, status: int) -> None:
+    entry = ENTRIES[name]
+    assert entry.refused is not None
+    answer = post(client, entry.make(), "face=true")
+    assert answer.status_code == answer.json()["status_code"] == status, answer.text
+    assert answer.json()["reason"] == entry.refused.reason
+    assert entry.because in answer.json()["error"] or status == 413
+    if task := answer.json().get("task"):  # found by the decoder: there is a record, and nothing to download
+        assert client.get(f"/v1/file/{task}/anonymised").status_code == 422
 
 
 def test_what_is_ignored_stays(client: httpx.Client) -> None:
