@@ -1,7 +1,9 @@
 """Every picture that a camera makes, through the whole pipeline: what comes out is that picture without the face."""
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,13 +12,13 @@ import pytest
 
 from support.corpus import ACCEPTED, ENTRIES, REFUSED
 from support.corpus.entry import Entry
-from support.corpus.metadata import preview
+from support.corpus.metadata import LATITUDE, MAKER, preview
 from support.corpus.scene import CELLS, FACE, pattern, scene, shows_face
 from support.corpus.shown import has_camera, has_rights, shown
 from support.corpus.walker import pictures
 from velum_pipeline import media, pipeline
 from velum_pipeline.detections import Detections
-from velum_pipeline.options import ClassOptions, Limits, Method, ObjectClass, Options
+from velum_pipeline.options import ClassOptions, Gps, Limits, Method, ObjectClass, Options
 
 Array = np.ndarray[Any, Any]
 OPTIONS = Options(Method.BLUR, {ObjectClass.FACE: ClassOptions.default(ObjectClass.FACE)})
@@ -81,6 +83,27 @@ def _check_metadata(entry: Entry, coded: bytes) -> None:
     assert result.icc == entry.icc
     assert has_camera(result.exif) is entry.camera
     assert has_rights(coded) is entry.rights
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ACCEPTED if entry.form == "jpeg"], ids=lambda entry: entry.name)
+def test_lossless_hides_as_much(entry: Entry) -> None:
+    """Blocks that are kept bit by bit, and a file that is put together of the old one's parts: no copy of the face."""
+    product = pipeline.anonymize(entry.make(), "a.jpg", detect, replace(OPTIONS, lossless=True))
+    assert product.picture is not None
+    inside = list(pictures(product.picture))
+    assert len(inside) >= 1 + entry.new_thumbnail
+    assert [found.where for found in inside if shows_face(found.pixels)] == []
+    assert not [secret for secret in entry.secrets if secret in product.picture]
+    assert has_camera(product.picture) is entry.camera
+    assert has_rights(product.picture) is entry.rights
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ACCEPTED if entry.camera], ids=lambda entry: entry.name)
+def test_a_position_is_kept_or_stripped(entry: Entry) -> None:
+    stripped = pipeline.anonymize(entry.make(), "a.jpg", detect, replace(OPTIONS, gps=Gps.STRIP)).picture
+    assert stripped is not None
+    assert MAKER in stripped
+    assert not any(struct.pack(order + "6I", *LATITUDE) in stripped for order in "<>")
 
 
 @pytest.mark.parametrize("entry", REFUSED, ids=lambda entry: entry.name)
