@@ -12,7 +12,7 @@ import numpy as np
 from velum_pipeline.media.splice import bits
 from velum_pipeline.media.splice.frame import Scan, refused
 from velum_pipeline.media.splice.huffman import decoder
-from velum_pipeline.media.splice.layout import Order, Store
+from velum_pipeline.media.splice.layout import Indices, Order, Store
 
 
 def refine_dc(store: Store, scan: Scan, where: Order) -> None:
@@ -34,7 +34,6 @@ class _Refinement:
         self.store, self.scan, self.where = store, scan, where
         self.code = decoder(scan.ac[0])
         self.addresses = where.addresses(np.arange(where.blocks))
-        self._open(0)
         block, at = np.nonzero(store[self.addresses, scan.first : scan.last + 1])
         at += scan.first
         self.held = self.addresses[block] * 64 + at  # flat indices of what is not zero yet
@@ -43,6 +42,8 @@ class _Refinement:
         # Correction bits, three numbers each: of which first coefficient, from which bit on, how many.
         self.corrected: list[int] = []
         self.new: list[int] = []  # three numbers each: block, place, bit of the sign
+        self.batches: tuple[list[Indices], list[Indices]] = ([], [])  # both, of the windows before
+        self._open(0)
 
     def read(self) -> None:
         number = 0
@@ -57,6 +58,7 @@ class _Refinement:
         self._apply()
 
     def _open(self, position: int) -> None:
+        self._put_by()
         self.view = bits.window(self.scan.data, position)
         self.lengths = self.code.lengths[self.view.following].tobytes()
         self.symbols = self.code.symbols[self.view.following].tobytes()
@@ -107,16 +109,23 @@ class _Refinement:
             self.corrected += (held, self.view.base + position, count)
         return after, position + count
 
+    def _put_by(self) -> None:
+        """Keep what a window gave as arrays, which take a fifth of the memory."""
+        for found, batches in zip((self.corrected, self.new), self.batches, strict=True):
+            batches.append(np.array(found, np.int64).reshape(-1, 3))
+            found.clear()
+
     def _apply(self) -> None:
+        self._put_by()
         flat, step = self.store.reshape(-1), 1 << self.scan.low
-        if self.corrected:
-            first, start, count = np.array(self.corrected, np.int64).reshape(-1, 3).T
+        for batch in self.batches[0]:
+            first, start, count = batch.T
             within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
             which = self.held[np.repeat(first, count) + within]
             found = bits.single(self.scan.data, np.repeat(start, count) + within)
             values = flat[which]
             flat[which] = np.where(found == 1, values + np.sign(values) * step, values)
-        if self.new:
-            number, at, sign = np.array(self.new, np.int64).reshape(-1, 3).T
+        for batch in self.batches[1]:
+            number, at, sign = batch.T
             found = bits.single(self.scan.data, sign)
             flat[self.addresses[number] * 64 + at] = np.where(found == 1, step, -step)

@@ -12,10 +12,12 @@ from velum_pipeline.errors import MediaError, StageFailed
 from velum_pipeline.media import jpeg
 from velum_pipeline.media.picture import Picture
 from velum_pipeline.media.splice import blocks
-from velum_pipeline.media.splice.blocks import BAND, Grid, Patch
+from velum_pipeline.media.splice.blocks import Grid, Patch
 from velum_pipeline.media.splice.frame import Frame, Space
 from velum_pipeline.media.splice.stored import stored_rectangle
 
+ROWS = 64
+"""Compared at once: what differs is listed pixel by pixel."""
 ROUNDING = 8.0
 """Root of a block's squared error when each of its 64 samples is off by one: twice what rounding can do."""
 
@@ -28,8 +30,8 @@ def check(coded: bytes, frame: Frame, picture: Picture, patches: Sequence[Patch]
         raise StageFailed(f"the splice wrote a file that does not decode: {error}") from None
     if again.native.shape != picture.native.shape:
         raise StageFailed("the splice wrote a picture of another size")
-    for top in range(0, picture.height, BAND):
-        changed = again.native[top : top + BAND] != picture.native[top : top + BAND]
+    for top in range(0, picture.height, ROWS):
+        changed = again.native[top : top + ROWS] != picture.native[top : top + ROWS]
         rows, columns = np.nonzero(changed.any(axis=2) if changed.ndim == 3 else changed)
         if not _allowed(frame, picture, grids, columns, rows + top).all():
             raise StageFailed("the splice changed a pixel outside the blocks that it may change")
