@@ -13,8 +13,8 @@ import struct
 from dataclasses import dataclass
 
 from velum_pipeline.errors import CorruptMedia, TruncatedMedia, UnsupportedMedia
+from velum_pipeline.media import av1, isobmff
 from velum_pipeline.media import exif as exifs
-from velum_pipeline.media import isobmff
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.isobmff import IN_FILE, BoxError, Item, Items
 from velum_pipeline.media.picture import Layout, Metadata
@@ -91,6 +91,8 @@ def read(data: bytes, coded: bytes) -> Still:
             raise TruncatedMedia("the file has no whole meta box")
         found = isobmff.items(data, meta)
         _check_one(found)
+        if coded == b"av01":  # libheif compares HEVC's own header by itself
+            _check_av1(data, found)
         return _still(data, found, coded)
     except BoxError as error:
         raise CorruptMedia(f"the file's boxes are broken: {error}") from None
@@ -121,6 +123,16 @@ def _check_one(found: Items) -> None:
     } - {found.primary}
     if others:
         raise UnsupportedMedia(f"a file of {len(others) + 1} pictures is not supported; send each as its own file")
+
+
+def _check_av1(data: bytes, found: Items) -> None:
+    for item in found.items.values():
+        if item.kind == b"av01":
+            stored, coded = _stored(item), av1.largest(found.bytes_of(item, data))
+            if coded.width > stored.width or coded.height > stored.height:
+                raise CorruptMedia(
+                    f"the file announces {stored.width} x {stored.height}, its data {coded.width} x {coded.height}"
+                )
 
 
 def _still(data: bytes, found: Items, coded: bytes) -> Still:

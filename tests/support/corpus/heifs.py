@@ -120,6 +120,7 @@ def heics() -> Iterator[Entry]:
     yield lossy("heic auxiliary picture", with_auxiliary, planted=1)
     yield lossy("heic thumbnail in XMP", partial(heic, xmp=meta.xmp_with(b"xmpGImg:image", meta.preview())), planted=1)
     yield lossy("heic preview behind the end", lambda: heic() + _box(b"free", meta.preview()), planted=1)
+    yield Entry("heic lying header", lambda: _sized(heic(), 64, 64), CorruptMedia)
     yield Entry("heic of two pictures", partial(several, 2, False), UnsupportedMedia, "2 pictures")
     yield from _refused("heic", heic)
     yield Entry(
@@ -154,6 +155,7 @@ def avifs() -> Iterator[Entry]:
         planted=1,
     )
     yield lossy("avif preview behind the end", lambda: avif() + _box(b"free", meta.preview()), planted=1)
+    yield Entry("avif lying header", lambda: _sized(avif(), 64, 64), CorruptMedia, "its data 120 x 88")
     yield Entry("avif of 10 bits", lambda: _deeper(avif()), UnsupportedMedia, "10 bits")
     yield Entry("avif animated", _animated, UnsupportedMedia, "sequence")
     yield from _refused("avif", avif)
