@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +18,8 @@ FINE = (16, 20)
 
 def means(crops: Pixels, across: int, down: int) -> Floats:
     """Cell means of boxes, float32 (N, down, across, 3). The boxes' sides must divide by them."""
-    count, high, wide = crops.shape[:3]
-    split = crops.reshape(count, down, high // down, across, wide // across, 3)
-    return np.asarray(split.mean(axis=(2, 4), dtype=np.float32))
+    size = (across, down)  # exact, as cells are whole pixels, and faster than means over two axes
+    return np.stack([cv2.resize(crop.astype(np.float32), size, interpolation=cv2.INTER_AREA) for crop in crops])
 
 
 def correlation(shown: Pixels, originals: Pixels) -> Floats:

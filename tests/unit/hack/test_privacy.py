@@ -171,6 +171,12 @@ def test_gradients_are_those_of_the_loss() -> None:
         assert (found[1] - found[0]) / 2e-2 == pytest.approx(float(gradient[place]), rel=0.1, abs=2e-3)
 
 
+def test_cell_means_are_means(faces: Faces) -> None:
+    crops = faces.crops()
+    expected = crops.reshape(COUNT, 5, HEIGHT // 5, 4, WIDTH // 4, 3).mean(axis=(2, 4))
+    assert np.abs(simple.means(crops, 4, 5) - expected).max() < 1e-3
+
+
 def test_ties_are_guesses() -> None:
     assert rank1(np.zeros((4, 4))) == 0.25
     assert rank1(-np.eye(4)) == 1
