@@ -9,7 +9,6 @@ searched for the ends of runs.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.masks import deflate
+from velum_pipeline.media.pngwriter import SIGNATURE, chunk
 from velum_pipeline.regions import Region
 
 GREY, RGB = 0, 2
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,10 @@ def encode(found: Runs, pixels: NDArray[np.int64]) -> bytes:
     colour = RGB if channels == 3 else GREY
     header = struct.pack(">IIBBBBB", found.width, found.height, 8, colour, 0, 0, 0)
     data = deflate.zlib_stream(starts, lengths, pixels)
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def _byte_offset(positions: NDArray[np.int64], width: int, channels: int) -> NDArray[np.int64]:
     """Where canvas positions lie in the unfiltered bytes, counted from the first row's first pixel."""
     rows, columns = np.divmod(positions, width + 1)
     return np.asarray(rows * (1 + width * channels) + columns * channels, np.int64)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

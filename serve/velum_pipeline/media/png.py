@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from velum_pipeline.errors import CorruptMedia, StageFailed, UnsupportedMedia
-from velum_pipeline.media import bitmaps
+from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.media import bitmaps, pngwriter
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import PNG
@@ -25,7 +25,6 @@ from velum_pipeline.media.orientation import upright
 from velum_pipeline.media.picture import Layout, Metadata, Picture, Samples
 
 SIGNATURE_BYTES = 8
-AFTER_IHDR = 33
 END = b"IEND\xaeB`\x82"
 SAMPLES = (b"IDAT", b"fdAT")
 KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
@@ -96,18 +95,15 @@ def _keyed(samples: Samples, layout: Layout, chunks: list[tuple[bytes, bytes]]) 
 
 def encode(picture: Picture, compress_level: int) -> bytes:
     """The picture as a PNG file with its metadata. ``compress_level``: 0..9."""
-    done, coded = cv2.imencode(".png", picture.native, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
-    if not done:
-        raise StageFailed("the PNG encoder failed")
     metadata = picture.metadata
     parts = [metadata.extra or b""]
     if metadata.icc:
-        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+        parts.append(pngwriter.chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.exif:
-        parts.append(_chunk(b"eXIf", metadata.exif))
+        parts.append(pngwriter.chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
-        parts.append(_chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + metadata.xmp))
-    return b"".join((coded[:AFTER_IHDR].data, *parts, coded[AFTER_IHDR:].data))
+        parts.append(pngwriter.chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + metadata.xmp))
+    return pngwriter.write(picture.native, picture.layout, compress_level, b"".join(parts))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -132,9 +128,9 @@ def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:
     for name, body in chunks:
         if name == b"tEXt" and len(body) <= min(MAX_TEXT, room) and not body.lower().startswith(b"raw profile"):
             room -= len(body)
-            parts.append(_chunk(name, body))
+            parts.append(pngwriter.chunk(name, body))
         elif name in KEPT and len(body) <= MAX_TEXT:
-            parts.append(_chunk(name, body))
+            parts.append(pngwriter.chunk(name, body))
     return b"".join(parts)
 
 
@@ -168,7 +164,3 @@ def _xmp(chunks: list[tuple[bytes, bytes]]) -> bytes | None:
             parts = body[len(XMP_KEYWORD) + 2 :].split(b"\0", 2)
             return parts[2] if len(parts) == 3 else None
     return None
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
