@@ -157,6 +157,17 @@ class TestAnonymize:
         assert source.read_bytes() == sample_picture()
         assert judge(sample_picture(), (tmp_path / "out/street.jpg").read_bytes(), TestSelfCheck.FOUND) == 1
 
+    def test_lossless_changes_no_pixel_away_from_the_faces(self, centerface: PackRegistry, tmp_path: Path) -> None:
+        source = tmp_path / "street.jpg"
+        source.write_bytes(sample_picture())
+        arguments = ["anonymize", str(source), "--output", str(tmp_path / "out"), "-a", "face", "--lossless"]
+        done = runner.invoke(app, [*arguments, "--gps", "strip"])
+        assert done.exit_code == 0, done.output
+        coded = (tmp_path / "out/street.jpg").read_bytes()
+        assert judge(sample_picture(), coded, TestSelfCheck.FOUND) == 1
+        before, after = (cv2.imdecode(np.frombuffer(each, np.uint8), 1)[400:] for each in (sample_picture(), coded))
+        assert np.array_equal(before, after)
+
     def test_the_source_is_never_overwritten(self, centerface: PackRegistry, tmp_path: Path) -> None:
         source = tmp_path / "street.jpg"
         source.write_bytes(sample_picture())

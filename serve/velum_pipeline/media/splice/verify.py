@@ -16,6 +16,11 @@ from velum_pipeline.media.splice.blocks import Grid, Patch
 from velum_pipeline.media.splice.frame import Frame, Space
 from velum_pipeline.media.splice.stored import stored_rectangle
 
+DIRECT = {Space.GREY: (0,), Space.YCC: (0,), Space.RGB: (0, 1, 2), Space.CMYK: (0, 1, 2, 3), Space.YCCK: (3,)}
+"""Components that a decoder shows as they are.
+
+Chrominance goes through a conversion that cuts off what is no colour.
+"""
 ROWS = 64
 """Compared at once: what differs is listed pixel by pixel."""
 ROUNDING = 8.0
@@ -35,9 +40,7 @@ def check(coded: bytes, frame: Frame, picture: Picture, patches: Sequence[Patch]
         rows, columns = np.nonzero(changed.any(axis=2) if changed.ndim == 3 else changed)
         if not _allowed(frame, picture, grids, columns, rows + top).all():
             raise StageFailed("the splice changed a pixel outside the blocks that it may change")
-    del again
-    if frame.space in (Space.GREY, Space.YCC):
-        _check_inside(coded, frame, picture, patches, grids[0])
+    _check_inside(coded, frame, picture, again, patches, grids)
 
 
 def _allowed(
@@ -74,21 +77,23 @@ def _points_stored(points: NDArray[np.int64], picture: Picture) -> NDArray[np.in
     return np.asarray(points @ turned + origin)
 
 
-def _check_inside(coded: bytes, frame: Frame, picture: Picture, patches: Sequence[Patch], grid: Grid) -> None:
-    """Compare luminance block by block: what quantisation can do to one is bounded by its table (Parseval)."""
-    wide, high = blocks.size(frame, frame.components[0])
-    if (wide, high) != (8, 8):
-        return  # luminance of fewer samples than pixels is smoothed
-    luminance = simplejpeg.decode_jpeg(coded, "GRAY")[..., 0]
-    steps = frame.quantisation[frame.components[0].table].astype(np.float64)
-    most = (np.sqrt(np.square(steps / 2).sum()) + ROUNDING) ** 2
+def _check_inside(
+    coded: bytes, frame: Frame, picture: Picture, again: Picture, patches: Sequence[Patch], grids: Sequence[Grid]
+) -> None:
+    """Compare touched blocks one by one: what quantisation can do to one is bounded by its table (Parseval)."""
+    luminance = simplejpeg.decode_jpeg(coded, "GRAY") if frame.space is Space.YCC else None
     for area in blocks.areas(frame, picture, patches):
         x, y, across, down = area
-        shown = luminance[y : y + down, x : x + across].astype(np.float32)
-        wanted = blocks.components(frame, picture, area)[: shown.shape[0], : shown.shape[1], 0]
-        errors = np.zeros((down, across), np.float32)
-        errors[: shown.shape[0], : shown.shape[1]] = np.square(shown - wanted)
-        sums = errors.reshape(down // high, high, across // wide, wide).sum(axis=(1, 3))
-        marked = grid[y // high : (y + down) // high, x // wide : (x + across) // wide]
-        if (sums[marked] > most).any():
-            raise StageFailed("the splice wrote a block that is not what redaction made")
+        wanted = blocks.components(frame, picture, area)
+        shown = blocks.components(frame, again, area) if luminance is None else luminance[y : y + down, x : x + across]
+        for number in DIRECT[frame.space]:
+            if blocks.size(frame, frame.components[number]) != (8, 8):
+                continue
+            high, wide = min(down, frame.height - y), min(across, frame.width - x)
+            errors = np.zeros((down, across), np.float32)
+            errors[:high, :wide] = np.square(shown[:high, :wide, number] - wanted[:high, :wide, number])
+            sums = errors.reshape(down // 8, 8, across // 8, 8).sum(axis=(1, 3))
+            marked = grids[number][y // 8 : (y + down) // 8, x // 8 : (x + across) // 8]
+            steps = frame.quantisation[frame.components[number].table].astype(np.float64)
+            if (sums[marked] > (np.sqrt(np.square(steps / 2).sum()) + ROUNDING) ** 2).any():
+                raise StageFailed("the splice wrote a block that is not what redaction made")

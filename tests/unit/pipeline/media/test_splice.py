@@ -318,7 +318,7 @@ def test_formats_that_hold_samples_keep_them(
 
 
 def test_a_splice_that_shows_anything_else_is_no_result(
-    texture: Callable[..., Array], monkeypatch: pytest.MonkeyPatch
+    texture: Callable[..., Array], save: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = jpeg(texture(HIGH, WIDE))
     written = write.write
@@ -335,6 +335,10 @@ def test_a_splice_that_shows_anything_else_is_no_result(
         broken.setattr(blocks, "replace", lambda *_: None)
         with pytest.raises(StageFailed, match="not what redaction made"):
             spliced(data)
+        for space in ("L", "RGB", "CMYK"):
+            settings = {"keep_rgb": True, "subsampling": 0} if space == "RGB" else {}
+            with pytest.raises(StageFailed, match="not what redaction made"):
+                spliced(save(texture(HIGH, WIDE), "JPEG", space, **settings))
     with monkeypatch.context() as broken:
         broken.setattr(write, "write", lambda frame, store: written(frame, store)[:-40])
         with pytest.raises(StageFailed, match="does not decode"):
