@@ -137,12 +137,14 @@ def disturb(
     colours = means[..., :3] if layout is not Layout.CMYK else means[..., 2::-1] * (means[..., 3:] / np.float32(white))
     brightness = _rounded(colours @ LUMA, noise, white)
     tint = _tint(colours, object_class, white)
+    strongest = float(tint.max())
+    np.minimum(brightness, np.float32(white / strongest), out=brightness)  # a colour cut off is another colour
     if layout is Layout.CMYK:
-        return _inks(brightness, tint, white)
+        return _inks(brightness, tint, strongest, white)
     shown = brightness[..., None] * tint
     if layout is Layout.BGRA:
         shown = np.concatenate([shown, _rounded(means[..., 3], noise, white)[..., None]], axis=2)
-    return np.asarray(np.minimum(shown, np.float32(white)), np.float32)
+    return np.asarray(shown, np.float32)
 
 
 def grain(
@@ -184,10 +186,11 @@ def _tint(colours: NDArray[np.float32], object_class: ObjectClass, white: float)
     )
 
 
-def _inks(brightness: NDArray[np.float32], tint: NDArray[np.float32], white: float) -> NDArray[np.float32]:
+def _inks(
+    brightness: NDArray[np.float32], tint: NDArray[np.float32], strongest: float, white: float
+) -> NDArray[np.float32]:
     """Inverted cyan, magenta, yellow and black (down, across, 4): the tint in the colours, the brightness in black."""
-    strongest = float(tint.max())
     shown = np.empty((*brightness.shape, 4), np.float32)
     shown[..., :3] = tint[::-1] * np.float32(white / strongest)
-    shown[..., 3] = np.minimum(brightness * np.float32(strongest), np.float32(white))
+    shown[..., 3] = brightness * np.float32(strongest)
     return shown
