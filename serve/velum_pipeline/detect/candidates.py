@@ -94,10 +94,14 @@ class Candidates:
         boxes = self.boxes * np.tile(factor, 2) + np.tile(step, 2)
         return replace(self, boxes=boxes, corners=self.corners * factor + step)
 
-    def ordered(self) -> Candidates:
-        """Best first; equal scores by position, so that the order never depends on who came first."""
+    def order(self) -> NDArray[np.intp]:
+        """Row numbers, best first; equal scores by position, so that the order never depends on who came first."""
         x1, y1, x2, y2 = self.boxes.T
-        return self.select(np.lexsort((y2, x2, y1, x1, -self.scores)))
+        return np.lexsort((y2, x2, y1, x1, -self.scores))
+
+    def ordered(self) -> Candidates:
+        """The rows in their order."""
+        return self.select(self.order())
 
 
 def _joined(parts: Sequence[Candidates]) -> Segments:

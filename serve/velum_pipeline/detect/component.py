@@ -115,7 +115,7 @@ class Component:
         """Jobs of equal input size, as many at once as the network and the runtime take."""
         by_size: dict[tuple[int, int], list[_Job]] = defaultdict(list)
         for index, view in enumerate(views):
-            if max(view.window.width, view.window.height) <= self.spec.input.above:
+            if not self.spec.input.takes(view.window.width, view.window.height):
                 continue
             for window in view.window.parts(self.spec.input.split):
                 placement = target(self.spec.input, window.width, window.height)

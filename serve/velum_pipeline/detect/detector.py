@@ -1,4 +1,8 @@
-"""The detectors of a model, as one: cut pictures into windows, ask every component that finds a wanted class, merge.
+"""The detectors of a model, as one: cut pictures into windows, ask every component that finds a wanted class, fuse.
+
+What one component saw through all windows is merged, and is one look; what the looks of several components say of one
+object is fused. Where the request leaves it to us how to look, components that are ``thorough`` look too, and then
+those that look ``inside`` what was found.
 
 ``Detector.detect`` is what the rest of the pipeline sees. It is thread-safe: sessions are shared, and the only thing it
 changes is a counter under a lock.
@@ -8,23 +12,77 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.detect import hints
+from velum_pipeline.detect.calibration import SCORE_SLACK
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.component import Component, View
+from velum_pipeline.detect.component import Component, Sighting, View
 from velum_pipeline.detect.errors import ClassNotFound, DetectionFailed
-from velum_pipeline.detect.merge import SAME_OBJECT, merge, opened
+from velum_pipeline.detect.inputs import scale
+from velum_pipeline.detect.merge import SAME_OBJECT, fuse, merge, opened
 from velum_pipeline.detect.segments import drawn
-from velum_pipeline.detect.tiles import layout
+from velum_pipeline.detect.spec import ComponentSpec
+from velum_pipeline.detect.tiles import Layout, Window, layout
 from velum_pipeline.detections import Detections, as_classes
-from velum_pipeline.options import ObjectClass, Options
+from velum_pipeline.options import DEFAULT_CLASS_OPTIONS, ObjectClass, Options
 
 logger = logging.getLogger(__name__)
 
-Parts = Mapping[ObjectClass, list[Candidates]]
+THOROUGH = frozenset({"auto", "pano"})
+"""The formats that ask for nothing to be missed. ``whole`` is one quick look, and tiles are the client's own choice."""
+WEAK = 0.3
+"""Of the default threshold: what a single look holds for less likely is no evidence, and there is much of it."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    picture: NDArray[np.uint8]
+    layout: Layout
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.picture.shape[1], self.picture.shape[0]
+
+
+class _Looks:
+    """What the components saw of one scene, one look each.
+
+    finest: for each weights file, the most of its input's pixels that a pixel of the picture got so far.
+    """
+
+    def __init__(self) -> None:
+        self.finest: dict[str, float] = defaultdict(float)
+        self._found: dict[ObjectClass, list[Candidates]] = defaultdict(list)
+        self._complete: Counter[ObjectClass] = Counter()
+
+    def add(
+        self,
+        spec: ComponentSpec,
+        windows: Sequence[Window],
+        names: Iterable[ObjectClass],
+        sightings: Sequence[Sighting],
+        period: int | None,
+    ) -> None:
+        """A component's look through these windows."""
+        if spec.inside is None:
+            scales = [scale(spec.input, window.width, window.height) for window in windows]
+            self.finest[spec.file] = max(self.finest[spec.file], *scales)
+        for name in names:
+            together = Candidates.concatenate(sighting.found[name] for sighting in sightings)
+            self._found[name].append(merge(together, SAME_OBJECT[name], period))
+            self._complete[name] += spec.inside is None
+
+    def fused(self, name: ObjectClass, period: int | None) -> Candidates:
+        """The objects of a class, best first."""
+        return fuse(self._found[name], SAME_OBJECT[name], period, complete=max(1, self._complete[name]))
 
 
 class Detector:
@@ -38,8 +96,8 @@ class Detector:
 
     @property
     def classes(self) -> frozenset[ObjectClass]:
-        """Everything that at least one component finds."""
-        return frozenset().union(*(component.classes for component in self.components))
+        """Everything that at least one component finds in every format."""
+        return frozenset().union(*(component.classes for component in self.components if component.spec.always))
 
     @property
     def non_finite(self) -> int:
@@ -61,29 +119,50 @@ class Detector:
                 raise DetectionFailed(f"picture {index}: expected uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
         if missing := set(options.classes) - self.classes:
             raise ClassNotFound(missing, self.packs, "`velum models list` shows which packs find what")
-        layouts = [layout(picture.shape[1], picture.shape[0], options.tiling) for picture in pictures]
-        views = [
-            View(picture, window, one.period)
-            for picture, one in zip(pictures, layouts, strict=True)
-            for window in one.windows
-        ]
-        owners = [index for index, one in enumerate(layouts) for _ in one.windows]
-        seen = self._look(views, owners, len(pictures), options)
-        return [
-            _detections(parts, picture.shape[1], picture.shape[0], one.period, outlines=not options.bbox)
-            for parts, picture, one in zip(seen, pictures, layouts, strict=True)
-        ]
+        scenes = [_Scene(picture, layout(picture.shape[1], picture.shape[0], options.tiling)) for picture in pictures]
+        seen = self._seen(scenes, options)
+        return [_detections(looks, scene, options) for looks, scene in zip(seen, scenes, strict=True)]
 
-    def _look(self, views: Sequence[View], owners: Sequence[int], count: int, options: Options) -> list[Parts]:
-        seen: list[Parts] = [{name: [] for name in options.classes} for _ in range(count)]
+    def _seen(self, scenes: Sequence[_Scene], options: Options) -> list[_Looks]:
+        """What each look saw of each scene: first of all, then inside what was found."""
+        wanted = {name: _floor(name, asked) for name, asked in options.thresholds.items()}
+        thorough = options.tiling.mode in THOROUGH
+        inside = [c for c in self.components if c.spec.inside in self.classes and thorough and c.classes & set(wanted)]
+        helpers = {c.spec.inside: hints.HOST_SCORE for c in inside if c.spec.inside is not None}
+        seen = [_Looks() for _ in scenes]
+        everywhere = [(number, scene.layout.windows) for number, scene in enumerate(scenes)]
         for component in self.components:
-            if not component.classes & set(options.classes):
-                continue
-            for owner, sighting in zip(owners, component.detect(views, options.thresholds), strict=True):
-                for name, found in sighting.found.items():
-                    seen[owner][name].append(found)
-                self._count(component, sighting.non_finite)
+            if component.spec.inside is None and (thorough or not component.spec.thorough):
+                floors = wanted if component.spec.thorough else helpers | wanted
+                self._look(component, scenes, everywhere, floors, seen)
+        for component in inside:
+            self._look(component, scenes, _places_inside(component.spec, scenes, seen), wanted, seen)
         return seen
+
+    def _look(
+        self,
+        component: Component,
+        scenes: Sequence[_Scene],
+        places: Sequence[tuple[int, Sequence[Window]]],
+        floors: Mapping[ObjectClass, float],
+        seen: Sequence[_Looks],
+    ) -> None:
+        """Add the component's look at these windows, given with their scene's number; a scene occurs once."""
+        names = component.classes & set(floors)
+        taken = [(n, [w for w in windows if component.spec.input.takes(w.width, w.height)]) for n, windows in places]
+        if not names or not any(windows for _, windows in taken):
+            return
+        views = [
+            View(scenes[number].picture, window, scenes[number].layout.period)
+            for number, windows in taken
+            for window in windows
+        ]
+        sightings = iter(component.detect(views, floors))
+        for number, windows in taken:
+            if windows:
+                own = list(islice(sightings, len(windows)))
+                seen[number].add(component.spec, windows, names, own, scenes[number].layout.period)
+                self._count(component, sum(sighting.non_finite for sighting in own))
 
     def _count(self, component: Component, non_finite: int) -> None:
         if non_finite:
@@ -92,15 +171,51 @@ class Detector:
                 self._dropped += non_finite
 
 
-def _detections(parts: Parts, width: int, height: int, period: int | None, *, outlines: bool) -> Detections:
-    by_class = []
-    for name in sorted(parts, key=list(ObjectClass).index):
-        found = merge(Candidates.concatenate(parts[name]), SAME_OBJECT[name], period)
+def _floor(object_class: ObjectClass, asked: float) -> float:
+    """The least score of a single look that is worth keeping.
+
+    It depends on the request only below the default's: a score must not change with the threshold it is held against.
+    """
+    return min(asked, WEAK * DEFAULT_CLASS_OPTIONS[object_class].threshold)
+
+
+def _places_inside(
+    spec: ComponentSpec, scenes: Sequence[_Scene], seen: Sequence[_Looks]
+) -> list[tuple[int, list[Window]]]:
+    """The windows in which a component looks into its hosts, for each scene's number."""
+    if spec.inside is None:
+        return []
+    return [
+        (
+            number,
+            hints.windows(
+                looks.fused(spec.inside, scene.layout.period),
+                spec,
+                scene.layout.period,
+                scene.size,
+                looks.finest[spec.file],
+            ),
+        )
+        for number, (scene, looks) in enumerate(zip(scenes, seen, strict=True))
+    ]
+
+
+def _detections(looks: _Looks, scene: _Scene, options: Options) -> Detections:
+    by_class, period = [], scene.layout.period
+    for name in sorted(options.classes, key=list(ObjectClass).index):
+        found = _above(looks.fused(name, period), options.classes[name].threshold)
         if period is not None:
             found = opened(found, period).ordered()
         corners = None if np.isnan(found.corners).all() else found.corners
         masks = None
-        if found.segments is not None and outlines and not name.relative_kernel:  # others are never shown by outline
-            masks = tuple(drawn(segment, width, height) for segment in found.segments)
+        # Faces and plates are never shown by outline.
+        if found.segments is not None and not options.bbox and not name.relative_kernel:
+            masks = tuple(drawn(segment, *scene.size) for segment in found.segments)
         by_class.append(Detections(found.boxes, found.scores, as_classes([name] * len(found)), corners, masks))
-    return Detections.concatenate(by_class).clipped(width, height)
+    return Detections.concatenate(by_class).clipped(*scene.size)
+
+
+def _above(found: Candidates, threshold: float) -> Candidates:
+    """The rows that reach the threshold, also where float32 says it a little lower."""
+    found = found.select(found.scores >= threshold - SCORE_SLACK)
+    return replace(found, scores=np.maximum(found.scores, np.float32(threshold)))

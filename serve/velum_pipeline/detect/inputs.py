@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.spec import DynamicInput, FixedInput, PixelSpec
+from velum_pipeline.detect.tiles import Window
 from velum_pipeline.detections import Floats
 
 
@@ -48,11 +49,21 @@ def target(spec: FixedInput | DynamicInput, width: int, height: int) -> Placemen
     return Placement((width, height), canvas, canvas if spec.fit == "stretch" else content, (0, 0))
 
 
+def scale(spec: FixedInput | DynamicInput, width: int, height: int) -> float:
+    """How many input pixels one pixel of a view of this size (pixels) gets, at the most; below 1 it is reduced."""
+    parts = Window(0, 0, width, height).parts(spec.split)
+    placements = [target(spec, part.width, part.height) for part in parts]
+    return max(max(one.content[0] / one.view[0], one.content[1] / one.view[1]) for one in placements)
+
+
 def _fixed(spec: FixedInput, width: int, height: int) -> Placement:
     canvas = (spec.width, spec.height)
     if spec.fit == "stretch":
         return Placement((width, height), canvas, canvas, (0, 0))
-    content = _resized(width, height, min(spec.width / width, spec.height / height))
+    scale = min(spec.width / width, spec.height / height)
+    if spec.content is not None:
+        scale = spec.content / max(width, height)
+    content = _resized(width, height, scale)
     offset = ((spec.width - content[0]) // 2, (spec.height - content[1]) // 2)
     return Placement((width, height), canvas, content, offset)
 

@@ -1,6 +1,7 @@
 """One box per object out of what several windows and several detectors saw, class by class.
 
-Three steps, all deterministic whatever order the candidates come in:
+``merge`` joins what one detector saw through windows beside each other. Three steps, all deterministic whatever order
+the candidates come in:
 
 1. **Stitch.** Two fragments that were cut on facing sides (one on its right, one on its left), that touch or overlap
    there and run side by side, are one object: their union replaces them. An object larger than a window's overlap is
@@ -10,20 +11,25 @@ Three steps, all deterministic whatever order the candidates come in:
 3. **Suppress.** A box that overlaps a kept one by the class's IoU is the same object; so is a fragment that a kept box
    covers by COVERED. The kept box takes the best score of what it stands for.
 
+``fuse`` joins several *looks*: different detectors, or one at different scales. Looks agree on objects more often than
+on mistakes, so agreement counts. The score is that of independent witnesses, 1 - (1-a)(1-b)..., with the doubt taken to
+the power of 1 / n ** AGREEMENT for n looks, because n looks also make more mistakes than one. The box is the mean of
+theirs, weighted by score.
+
 In a panorama, distances are taken around the cylinder (``period``): a box at the left edge and one past the right edge
 are compared where they are closest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.segments import absorbed, as_segments, turned, united
+from velum_pipeline.detect.segments import Segment, absorbed, as_segments, turned, united
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
@@ -46,6 +52,10 @@ SIDE_BY_SIDE = 0.6
 TOUCHING = 8.0
 """Pixels by which two fragments may miss each other at a border without overlap: one stride of the finest networks."""
 
+AGREEMENT = 0.5
+"""0 would take looks for independent, and a threshold would let the more pass the more looks there are; 1 would only be
+their mean. Errors of n independent looks shrink by the root of n."""
+
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 
 
@@ -55,6 +65,35 @@ def merge(candidates: Candidates, same_object: float, period: float | None = Non
     for first, second in ((RIGHT, LEFT), (BOTTOM, TOP)):
         stitched = _stitch(stitched, first, second, period)
     return _suppress(stitched, same_object, period).ordered()
+
+
+def fuse(
+    looks: Sequence[Candidates], same_object: float, period: float | None = None, *, complete: int = 1
+) -> Candidates:
+    """The objects among what several looks saw (one class, picture pixels), best first. Each look is merged already.
+
+    ``complete``: how many of the looks saw the whole picture; the others only looked again at parts of it.
+    """
+    share = complete**-AGREEMENT
+    numbers = np.concatenate([np.full(len(look), number) for number, look in enumerate(looks)] or [np.zeros(0, int)])
+    together = Candidates.concatenate(looks)
+    order = together.order()
+    together, numbers = together.select(order), numbers[order]
+    boxes, corners, scores = together.boxes.copy(), together.corners.copy(), together.scores.copy()
+    segments = None if together.segments is None else together.segments.copy()
+    kept = []
+    for group in _groups(together, same_object, period):
+        witnesses = group.witnesses(numbers, same_object)
+        # A fragment inside the box is no witness for it, but what the box stands for must not be lost with its score.
+        doubts = 1 - np.sort(together.scores[group.rows[witnesses]].astype(np.float64))
+        alone = 1 - (1 - together.scores[group.rows].max().astype(np.float64)) ** share
+        scores[group.best] = max(1 - np.prod(doubts) ** share, alone)
+        boxes[group.best], corners[group.best] = group.average(together, witnesses)
+        if segments is not None:
+            segments[group.best] = group.segment(together)
+        kept.append(group.best)
+    fused = replace(together, boxes=boxes, corners=corners, scores=scores, segments=segments)
+    return fused.select(np.array(kept, np.intp)).ordered()
 
 
 def opened(candidates: Candidates, width: float) -> Candidates:
@@ -140,24 +179,74 @@ def _union_cut(candidates: Candidates, one: int, other: int, first: int, second:
 
 
 def _suppress(candidates: Candidates, same_object: float, period: float | None) -> Candidates:
-    fragment = np.asarray(candidates.cut.any(axis=1), np.bool_)
-    rows = np.lexsort((np.arange(len(candidates)), fragment))
-    kept: list[int] = []
     scores = candidates.scores.copy()
     segments = None if candidates.segments is None else candidates.segments.copy()
-    while rows.size:
-        best, rows = int(rows[0]), rows[1:]
-        nearest = _nearest(candidates.boxes[rows], candidates.boxes[best], period)
-        iou, covered = _overlaps(candidates.boxes[best], nearest)
-        same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
-        scores[best] = max([scores[best], *scores[rows[same]]])
+    kept = []
+    for group in _groups(candidates, same_object, period):
+        scores[group.best] = candidates.scores[group.rows].max()
         if segments is not None:
-            steps = nearest[same, 0] - candidates.boxes[rows[same], 0]
-            segments[best] = absorbed(candidates.segments, candidates.boxes, [best, *rows[same]], [0.0, *steps])
-        kept.append(best)
-        rows = rows[~same]
+            segments[group.best] = group.segment(candidates)
+        kept.append(group.best)
     chosen = replace(candidates, scores=scores, segments=segments)
     return chosen.select(np.array(kept, np.intp))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One object: ``rows`` of the candidates, the first of which stands for it.
+
+    boxes: float32 (R, 4), the rows' boxes where they are closest to the first. iou: (R,), with the first.
+    """
+
+    rows: NDArray[np.intp]
+    boxes: Floats
+    iou: NDArray[np.floating]
+
+    @property
+    def best(self) -> int:
+        return int(self.rows[0])
+
+    def segment(self, candidates: Candidates) -> Segment | None:
+        """The rows' segments as one."""
+        return absorbed(candidates.segments, candidates.boxes, self.rows.tolist(), self.turns(candidates).tolist())
+
+    def witnesses(self, looks: NDArray[np.integer], same_object: float) -> NDArray[np.intp]:
+        """Positions in the group of each look's first candidate for the whole object; ``looks`` (N,) numbers them."""
+        whole = np.flatnonzero(self.iou >= same_object)
+        whole = whole if whole.size else np.zeros(1, np.intp)  # a first so thin that it has no area
+        _, firsts = np.unique(looks[self.rows[whole]], return_index=True)
+        return np.sort(whole[firsts])
+
+    def average(self, candidates: Candidates, members: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """The box (4,) and the corners (4, 2) of these members, weighted by score, where the first of them is."""
+        whole = members[~candidates.cut[self.rows[members]].any(axis=1)]
+        members = whole if whole.size else members[:1]  # a fragment would shrink the object that it is a part of
+        rows = self.rows[members]
+        weights = np.maximum(candidates.scores[rows], 1e-6)
+        corners = candidates.corners[rows].copy()
+        corners[:, :, 0] += self.turns(candidates)[members, None]
+        known = ~np.isnan(corners).any(axis=(1, 2))
+        box = np.average(self.boxes[members], axis=0, weights=weights)
+        if not known.any():
+            return box, corners[0]
+        return box, np.average(corners[known], axis=0, weights=weights[known])
+
+    def turns(self, candidates: Candidates) -> Floats:
+        """Pixels by which each row is moved around a panorama to be closest to the first, float32 (R,)."""
+        return np.asarray(self.boxes[:, 0] - candidates.boxes[self.rows, 0], np.float32)
+
+
+def _groups(candidates: Candidates, same_object: float, period: float | None) -> Iterator[_Group]:
+    """The objects among candidates that are in their order."""
+    fragment = np.asarray(candidates.cut.any(axis=1), np.bool_)
+    rows = np.lexsort((np.arange(len(candidates)), fragment))
+    while rows.size:
+        nearest = _nearest(candidates.boxes[rows], candidates.boxes[rows[0]], period)
+        iou, covered = _overlaps(nearest[0], nearest)
+        same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
+        same[0] = True  # also when a box is so thin that its area is lost
+        yield _Group(rows[same], nearest[same], iou[same])
+        rows = rows[~same]
 
 
 def _overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

@@ -40,7 +40,8 @@ class PixelSpec(Frozen):
     """How pixels become numbers: ``(pixel - mean) / std`` in ``colour`` order, pixels 0..255, ``fill`` where padded.
 
     ``above``: look only at views whose longer side exceeds so many pixels. For the large one of two networks: what the
-    small one sees at full size, the large one would only see blown up, and find things there that are none.
+    small one sees at full size, the large one would only see blown up, and find things there that are none. ``upto``:
+    look only at views whose longer side is at most so many pixels, for looks that enlarge.
     """
 
     colour: Literal["bgr", "rgb"]
@@ -49,6 +50,7 @@ class PixelSpec(Frozen):
     fill: Annotated[int, Field(ge=0, le=255)] = 0
     split: Split | None = None
     above: Annotated[int, Field(ge=0)] = 0
+    upto: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("std")
     @classmethod
@@ -57,18 +59,36 @@ class PixelSpec(Frozen):
             raise ValueError("every value must be greater than 0")
         return std
 
+    def takes(self, width: int, height: int) -> bool:
+        """Whether a view of this size (pixels) is looked at."""
+        return self.above < max(width, height) and (self.upto is None or max(width, height) <= self.upto)
+
 
 class FixedInput(PixelSpec):
     """One size for every picture: ``letterbox`` keeps the shape and pads both sides, ``stretch`` does not keep it.
 
-    ``resized`` says that the graph was exported with another size and has to be freed of it.
+    ``content``: the longer side of the letterboxed picture, smaller than the input: objects that would fill the input
+    are seen small, as the network learned them. ``resized`` says that the graph was exported with another size and has
+    to be freed of it.
     """
 
     kind: Literal["fixed"]
     width: Side
     height: Side
     fit: Literal["letterbox", "stretch"]
+    content: Side | None = None
     resized: bool = False
+
+    @property
+    def longest(self) -> int:
+        """The most pixels that the longer side of a view gets."""
+        return self.content or max(self.width, self.height)
+
+    @model_validator(mode="after")
+    def _contained(self) -> Self:
+        if self.content is not None and (self.fit != "letterbox" or self.content > min(self.width, self.height)):
+            raise ValueError("content belongs to fit letterbox and must not exceed the input")
+        return self
 
 
 class DynamicInput(PixelSpec):
@@ -90,6 +110,11 @@ class DynamicInput(PixelSpec):
         if self.min_side > self.max_side:
             raise ValueError("min_side must not exceed max_side")
         return self
+
+    @property
+    def longest(self) -> int:
+        """The most pixels that the longer side of a view gets."""
+        return self.max_side
 
 
 InputSpec = Annotated[FixedInput | DynamicInput, Field(discriminator="kind")]
@@ -124,7 +149,8 @@ class ComponentSpec(Frozen):
 
     The file's ending says what runs it: ``.onnx`` ONNX Runtime, ``.pt2`` torch. ``batch`` says that the network may be
     given several pictures at once: an ONNX graph after its batch dimension is made free, an exported torch program as
-    it is.
+    it is. ``thorough``: a further look, taken only where a request lets us choose how to look (``format`` ``auto`` and
+    ``pano``). ``inside``: look only into objects of this class, enlarged, in the same formats (see hints).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -135,6 +161,8 @@ class ComponentSpec(Frozen):
     input: InputSpec
     classes: Annotated[dict[ObjectClass, ClassSpec], Field(min_length=1)]
     batch: bool = False
+    thorough: bool = False
+    inside: ObjectClass | None = None
 
     @field_validator("decoder")
     @classmethod
@@ -148,6 +176,11 @@ class ComponentSpec(Frozen):
     def resizes(self) -> bool:
         """Whether the graph must take other sizes than the one it was exported with."""
         return isinstance(self.input, DynamicInput) or self.input.resized
+
+    @property
+    def always(self) -> bool:
+        """Whether it looks at every picture, in every format."""
+        return not self.thorough and self.inside is None
 
     @property
     def format(self) -> Literal["onnx", "pt2"]:
@@ -167,6 +200,12 @@ class ComponentSpec(Frozen):
         strange = set(self.classes) - decoder.finds
         if strange:
             raise ValueError(f"decoder {self.decoder} does not find {', '.join(sorted(strange))}")
+        return self
+
+    @model_validator(mode="after")
+    def _outside(self) -> Self:
+        if self.inside in self.classes:
+            raise ValueError(f"a component that looks inside {self.inside} cannot be what finds {self.inside}")
         return self
 
     @model_validator(mode="after")

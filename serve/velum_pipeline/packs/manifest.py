@@ -84,8 +84,8 @@ class PackManifest(Frozen):
 
     @property
     def classes(self) -> frozenset[ObjectClass]:
-        """What the pack finds."""
-        return frozenset(name for component in self.components for name in component.classes)
+        """What the pack finds in every format."""
+        return frozenset(name for component in self.components if component.always for name in component.classes)
 
     def file(self, name: str) -> WeightsFile:
         """The described file of that name. Raises KeyError."""

@@ -141,9 +141,14 @@ def test_the_order_of_arrival_does_not_matter(
 @settings(max_examples=150, deadline=None)
 @given(rows)
 def test_every_candidate_stays_covered(given_rows: list[tuple[Row, float, str]]) -> None:
-    """No candidate vanishes: each overlaps a result by the suppression's own measure, with at least its score."""
+    """No whole candidate vanishes: each overlaps a result by the suppression's own measure, with at least its score.
+
+    Fragments are left out: one may become the far end of an object whose box elsewhere was half as long and better.
+    """
     found = merge(candidates(*given_rows), 0.5)
-    for box, score, _ in given_rows:
+    for box, score, cut in given_rows:
+        if cut:
+            continue
         low, high = np.maximum(found.boxes[:, :2], box[:2]), np.minimum(found.boxes[:, 2:], box[2:])
         shared = np.prod(np.maximum(high - low, 0), axis=1)
         own = (box[2] - box[0]) * (box[3] - box[1])
