@@ -123,13 +123,13 @@ def anonymize(
 ) -> None:
     """Anonymize pictures without a server. Exit status 1 when one of them could not be."""
     from velum_cli import anonymize as local  # noqa: PLC0415
-    from velum_cli.packs import ready_packs, require_classes  # noqa: PLC0415
+    from velum_cli.packs import ready_packs, require_classes, together  # noqa: PLC0415
     from velum_pipeline.options import Limits  # noqa: PLC0415
 
     with _spoken():
         settings = Settings.load(config)
         registry = _registry(packs)
-        names = ready_packs(registry)
+        names = together(registry, ready_packs(registry))
         if not names:
             raise InvalidInput("--packs", "no model pack is ready; get one with `velum models fetch centerface`")
         wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))

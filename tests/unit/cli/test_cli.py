@@ -105,6 +105,12 @@ class TestModels:
         assert models["default"].threads == 4
         assert models["default"].scale.min_replicas == 0, "an idle model gives its memory back"
 
+    def test_a_faster_choice_of_the_same_network_is_a_model_and_no_part_of_default(self) -> None:
+        models = dict(local_models(PackRegistry(), ["centerface", "faces", "street"], cores=4))
+        assert models["default"].packs == ("centerface", "street")
+        assert models["faces"].packs == ("faces",)
+        assert dict(local_models(PackRegistry(), ["faces"], cores=4))["default"].packs == ("faces",)
+
     def test_a_class_that_nobody_finds_names_the_command(self, centerface: PackRegistry) -> None:
         require_classes(centerface, ["centerface"], ["face"])
         with pytest.raises(ClassNotFound, match="velum models fetch street"):
