@@ -22,7 +22,7 @@ from velum_pipeline.errors import CorruptMedia, StageFailed, TruncatedMedia, Uns
 from velum_pipeline.media.picture import Layout, Samples
 
 Image.MAX_IMAGE_PIXELS = None
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # its TIFF reader prints warnings about files
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what its readers print about files, we raise
 warnings.filterwarnings("ignore", module=r"PIL\.")  # it warns about metadata that we read ourselves
 BROKEN = (
     OSError,

@@ -266,5 +266,8 @@ def _refused() -> Iterator[Entry]:
     yield Entry("tiff truncated", lambda: own()[:-600], TruncatedMedia, "reach to byte")
     yield Entry("tiff too few strips", lambda: own(more={0x101: (4, struct.pack("<I", 880))}), CorruptMedia, "strips")
     yield Entry(
+        "tiff of a thumbnail", lambda: own(more={0xFE: (4, struct.pack("<I", 1))}), UnsupportedMedia, "raw photograph"
+    )
+    yield Entry(
         "tiff raw photograph", lambda: own(more={0x14A: (4, struct.pack("<I", 8))}), UnsupportedMedia, "raw photograph"
     )

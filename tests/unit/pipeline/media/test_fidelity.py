@@ -240,25 +240,6 @@ def test_jpeg_keeps_its_subsampling(
     assert simplejpeg.decode_jpeg_header(coded)[3] == subsampling.replace(":", "")
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_ink_jpegs_stay_what_they_are(
-    texture: Callable[..., Array], save: Callable[..., bytes], mode: str
-) -> None:
-    data = save(cv2.resize(texture(5, 5), (64, 48)), "JPEG", mode, quality=95)
-    coded = media.encode(media.decode(data, LIMITS), quality=98)
-    before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(coded))
-    assert after.mode == mode
-    assert np.abs(np.asarray(before).astype(int) - np.asarray(after)).max() <= 12
-
-
-def test_progressive_and_odd_sizes(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
-    for height, width in ((1, 1), (1, 9), (17, 1), (33, 47)):
-        data = save(texture(height, width), "JPEG", progressive=True)
-        picture = media.decode(data, LIMITS)
-        assert (picture.height, picture.width) == (height, width)
-        assert media.probe(media.encode(picture)) == media.Dimensions(width, height)
-
-
 def test_quality_and_level_are_honoured(texture: Callable[..., Array], save: Callable[..., bytes]) -> None:
     jpeg, png = save(texture(64, 64), "JPEG", quality=95), save(texture(64, 64), "PNG")
     assert (
