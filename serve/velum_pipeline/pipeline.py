@@ -117,15 +117,25 @@ def _redacted(
 ) -> bytes | None:
     if options.method is Method.DETECT:
         return None
+    if options.lossless and not picture.exact:
+        raise StageFailed("the picture was not decoded for work without loss")
     touched = [area for area in areas if area is not None]
     redact.apply(picture, touched, options.method, random)
     patches = [Patch(area.x, area.y, area.strength > 0) for area in touched] if picture.source is not None else []
     if options.debug:
-        before = None if picture.source is None else picture.native.copy()
-        debug.draw(picture, detections, areas, scores=options.score)
-        if before is not None:
-            drawn = picture.native != before
-            patches.append(Patch(0, 0, drawn.any(axis=2) if drawn.ndim == 3 else drawn))
+        patches += _drawn(picture, detections, areas, options)
     if options.gps is Gps.STRIP:
         media.drop_location(picture)
     return media.encode(picture, quality=options.quality, compress_level=options.compress_level, patches=patches)
+
+
+def _drawn(
+    picture: Picture, detections: Detections, areas: Sequence[regions.Region | None], options: Options
+) -> list[Patch]:
+    """Draw boxes and outlines; return the pixels that this changed, where only such are to be coded anew."""
+    before = None if picture.source is None else picture.native.copy()
+    debug.draw(picture, detections, areas, scores=options.score)
+    if before is None:
+        return []
+    changed = picture.native != before
+    return [Patch(0, 0, changed.any(axis=2) if changed.ndim == 3 else changed)]

@@ -95,6 +95,7 @@ def decode(data: bytes, limits: Limits, *, lossless: bool = False) -> Picture:
         raise CorruptMedia(f"the header announces {announced.width} x {announced.height}, the data hold {held}")
     if lossless and media_type == JPEG:
         splice.keep(picture, data)
+    picture.exact = lossless
     return picture
 
 

@@ -85,7 +85,7 @@ class Picture:
     """One decoded picture, upright, of the given media type.
 
     ``native``: Samples in ``layout``; redaction writes into it. ``source``: the file itself, where its coded blocks are
-    to be kept (splice/).
+    to be kept (splice/). ``exact``: whether it was decoded so that writing it changes nothing outside the regions.
     """
 
     media_type: MediaType
@@ -94,6 +94,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     encoding: Encoding = field(default_factory=Encoding)
     source: bytes | None = None
+    exact: bool = False
 
     @property
     def height(self) -> int:

@@ -210,6 +210,15 @@ def test_debug_draws_into_touched_blocks_only(texture: Callable[..., Array]) -> 
     assert (drawn[34:50, 40:60] <= 40).all()
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_picture_that_was_decoded_for_loss_is_not_passed_off_as_exact(
+    texture: Callable[..., Array], save: Callable[..., bytes], form: str
+) -> None:
+    picture = pipeline.prepare(save(texture(40, 50), form))
+    with pytest.raises(StageFailed, match="without loss"):
+        pipeline.finish(picture, Detections.empty(), options(), "a", 0.0)
+
+
 def test_quality_means_nothing_and_detect_makes_no_picture(texture: Callable[..., Array]) -> None:
     data = jpeg(texture(HIGH, WIDE))
     assert spliced(data, options(quality=1))[0] == spliced(data, options(quality=100))[0]
