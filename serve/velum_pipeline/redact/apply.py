@@ -43,7 +43,10 @@ def apply(
         cover = _cover(crop, region, picture.layout, method, random)
         if picture.layout.has_alpha:
             _cover_alpha(cover, crop, method)
-        _composite(crop, cover, region.strength)
+        if region.options.gradient_start == region.options.gradient_stop:
+            cv2.copyTo(cover, region.strength, crop)  # no pixel is partial: a fifth of the time
+        else:
+            _composite(crop, cover, region.strength)
 
 
 def _cover(crop: Samples, region: Region, layout: Layout, method: Method, random: np.random.Generator) -> Samples:

@@ -137,7 +137,7 @@ def disturb(
     colours = means[..., :3] if layout is not Layout.CMYK else means[..., 2::-1] * (means[..., 3:] / np.float32(white))
     brightness = _rounded(colours @ LUMA, noise, white)
     tint = _tint(colours, object_class, white)
-    strongest = float(tint.max())
+    strongest = max(tint.tolist())
     np.minimum(brightness, np.float32(white / strongest), out=brightness)  # a colour cut off is another colour
     if layout is Layout.CMYK:
         return _inks(brightness, tint, strongest, white)
