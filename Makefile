@@ -25,6 +25,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate
 	@$(BIN)/mypy
 	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation
+	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p peer
 	@$(BIN)/lint-imports
 	@hack/generate --check
 

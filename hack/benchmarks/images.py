@@ -115,7 +115,8 @@ def street() -> bytes:
         size = (2 + 3 * 2**octave, 2 + 2 * 2**octave)
         layer = random.standard_normal((size[1], size[0], 3), np.float32)
         layer = 0.75 * layer[..., :1] + 0.25 * layer
-        picture += cv2.resize(layer, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) * 42 / 1.6**octave
+        large = np.asarray(cv2.resize(layer, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
+        picture += large * 42 / 1.6**octave
     picture = 110 + picture
     for _ in range(60):
         x, y, width, height = (int(random.integers(0, top)) for top in (WIDTH, HEIGHT, 300, 200))
