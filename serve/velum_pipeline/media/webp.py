@@ -1,4 +1,4 @@
-"""WebP: the RIFF container walked here, samples coded by libwebp through Pillow.
+"""WebP: the RIFF container walked here, samples decoded by libwebp through cv2 and encoded through Pillow.
 
 A lossless file stays lossless, with the colours under transparent pixels kept (``exact``). Animations are refused.
 """
@@ -65,7 +65,7 @@ def decode(data: bytes) -> Picture:
     chunks = dict(_chunks(data))
     if (chunks.get(b"VP8X", b"\0")[:1] and chunks.get(b"VP8X", b"\0")[0] & ANIMATION_FLAG) or b"ANIM" in chunks:
         raise UnsupportedMedia("an animated WebP is not supported; send its frames as pictures or as a video")
-    samples, layout = bitmaps.read(data, "WEBP")
+    samples, layout = bitmaps.read_deep(data, "WEBP")
     exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0") or None
     native = upright(samples, exifs.orientation_of(exif))
     height, width = native.shape[:2]
