@@ -59,7 +59,8 @@ def rounded(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np
 
 def boxed(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np.uint8]:
     """Strength of a box padded by a box, from the growth of columns (w,) and rows (h,); uint8 (h, w)."""
-    return np.minimum(_strength(across, options)[None, :], _strength(down, options)[:, None])
+    both = _strength(np.concatenate((across, down)), options)
+    return np.minimum(both[None, : len(across)], both[len(across) :, None])
 
 
 def quad(
@@ -90,8 +91,7 @@ def quad(
 
 def _inner(grown: Doubles) -> tuple[int, int]:
     """Where the pixels without growth begin and end, or with the least where a box lies outside the picture."""
-    (inner,) = np.nonzero(grown == grown.min())
-    return int(inner[0]), int(inner[-1]) + 1
+    return int(grown.argmin()), len(grown) - int(grown[::-1].argmin())
 
 
 def _strength(grown: NDArray[Any], options: ClassOptions) -> NDArray[np.uint8]:
