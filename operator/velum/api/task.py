@@ -136,7 +136,10 @@ class BoxedClass(Frozen):
         30, ge=0, le=200, description="The box grown by this much is where the effect begins."
     )
     gradient_stop_percent: int = Field(
-        0, ge=0, le=200, description="The box grown by this much is where the effect is at full strength."
+        0,
+        ge=0,
+        le=200,
+        description="The box grown by this much is where the effect is at full strength; a face's box at least by 20.",
     )
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ def _boxed_rows(name: str, kernel: float) -> tuple[Parameter, ...]:
             f"{name}-anonymization-gradient-stop",
             growth,
             0.0,
-            "The box grown by this much is where the effect is at full strength.",
+            "The box grown by this much is where the effect is at full strength; a face's box at least by 0.2.",
         ),
     )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from velum_pipeline import regions
 from velum_pipeline.detections import Detections, Mask, as_classes
 from velum_pipeline.options import ClassOptions, Ignore, Method, ObjectClass, Options
-from velum_pipeline.regions.build import BOX_MARGIN
+from velum_pipeline.regions.build import BOX_MARGIN, FACE_MARGIN
 
 WIDTH, HEIGHT = 120, 90
 COORDINATE = st.floats(-60, 180, width=32)
@@ -83,6 +83,7 @@ def test_the_box_is_full_its_surroundings_are_not_and_ignores_are_empty(
     assert (full[spared] == 0).all()
     reach = stop + extra if name.relative_kernel else 0.0
     reach += BOX_MARGIN if name is ObjectClass.LICENSE_PLATE else 0.0
+    reach = max(reach, FACE_MARGIN) if name is ObjectClass.FACE else reach
     pad_x, pad_y = (max(box[2] - box[0], 1) * reach / 2 + 1, max(box[3] - box[1], 1) * reach / 2 + 1)
     beyond = np.ones(full.shape, bool)
     beyond[touched(box + np.array([-pad_x, -pad_y, pad_x, pad_y]))] = False
@@ -111,10 +112,21 @@ def test_the_gradient_is_linear_between_stop_and_start() -> None:
     assert full[45, 20] == full[45, 99]
 
 
-def test_no_gradient_is_a_hard_edge() -> None:
-    full = strength(one("face", (40, 30, 80, 60)), wish(0.0, 0.0))
+def test_no_gradient_is_a_hard_edge_about_a_face_and_its_margin() -> None:
+    """Half sides of 20 and 15 pixels and a fifth of them: 4 and 3 pixels on every side."""
+    full = strength(one("face", (40, 30, 80, 60)), wish(0.0, 0.0, bbox=True))
     assert set(np.unique(full)) == {0, 255}
-    assert full.sum() == 255 * 40 * 30
+    assert (full[27:63, 36:84] == 255).all()
+    assert full.sum() == 255 * 48 * 36
+
+
+@pytest.mark.parametrize("bbox", [False, True])
+def test_no_gradient_starts_inside_a_faces_margin(bbox: bool) -> None:
+    full = strength(one("face", (40, 30, 80, 60)), wish(0.3, 0.0, bbox=bbox))
+    assert (full[45, 36:84] == 255).all()
+    assert (full[27:63, 60] == 255).all()
+    assert 0 < full[45, 85] < 255
+    assert full[45, 86] == 0
 
 
 @pytest.mark.parametrize("bbox", [False, True])
