@@ -9,7 +9,7 @@ import io
 import struct
 from collections.abc import Iterator
 
-from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.errors import CorruptMedia, StageFailed, UnsupportedMedia
 from velum_pipeline.media import bitmaps
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
@@ -82,17 +82,20 @@ def encode(picture: Picture, quality: int) -> bytes:
     """The picture as a WebP file with its metadata. ``quality``: 1..100, for lossy files."""
     lossless = picture.encoding.lossless
     buffer = io.BytesIO()
-    bitmaps.to_pillow(picture.native, picture.layout).save(
-        buffer,
-        "WEBP",
-        lossless=lossless,
-        exact=lossless,
-        quality=LOSSLESS_EFFORT if lossless else quality,
-        method=METHOD,
-        exif=picture.metadata.exif or b"",
-        icc_profile=picture.metadata.icc or b"",
-        xmp=picture.metadata.xmp or b"",
-    )
+    try:
+        bitmaps.to_pillow(picture.native, picture.layout).save(
+            buffer,
+            "WEBP",
+            lossless=lossless,
+            exact=lossless,
+            quality=LOSSLESS_EFFORT if lossless else quality,
+            method=METHOD,
+            exif=picture.metadata.exif or b"",
+            icc_profile=picture.metadata.icc or b"",
+            xmp=picture.metadata.xmp or b"",
+        )
+    except (ValueError, OSError) as error:  # 6: the modes of very many noisy blocks exceed VP8's first partition
+        raise StageFailed(f"the WebP encoder failed: {error}") from None
     return buffer.getvalue()
 
 
