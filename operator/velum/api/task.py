@@ -261,7 +261,9 @@ class TaskSpec(Frozen):
     tiling: Tiling = Field(default_factory=Tiling, description="How the picture is cut for detection.")
     debug: bool = Field(False, description="Draw boxes and masks on the anonymized picture.")
     score: bool = Field(False, description="Print scores; only with debug.")
-    quality: int = Field(90, ge=1, le=100, description="Quality of JPEG, WebP, HEIC and AVIF; without effect where lossless is true.")
+    quality: int = Field(
+        90, ge=1, le=100, description="Quality of JPEG, WebP, HEIC and AVIF; without effect where lossless is true."
+    )
     compress_level: int = Field(5, ge=0, le=9, description="PNG compression level.")
     lossless: bool = Field(
         False,
