@@ -2,13 +2,13 @@
 
 A pack's manifest names, per class, the native score *t* that was chosen on pictures as the working point. It maps to
 the contract's default threshold *d* of the class (0.5 for faces and plates, 0.4 for persons and vehicles), the ends
-stay where they are, and in between the line is straight:
+stay where they are, and in between the log-odds move by a constant (Platt's scaling with a slope of 1):
 
-    contract(s) = s * d / t                          for s <= t
-    contract(s) = d + (s - t) * (1 - d) / (1 - t)    for s >  t
+    odds(contract(s)) = odds(s) * odds(d) / odds(t),   odds(p) = p / (1 - p)
 
 It is monotonic, so it changes no ranking and no precision-recall curve: it only moves the labels on the axis. It makes
-no probability out of a score; two points per class would not carry that.
+no probability out of a score; two points per class would not carry that. But unlike a line with a knee in it, it keeps
+scores far above a low *t* apart from those at it, and what several looks see is fused by such scores.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class Calibration:
     def apply(self, scores: Floats) -> Floats:
         """Contract scores, float32 in 0..1, of native scores (any shape); what lies outside 0..1 is clipped first."""
         native = np.clip(np.asarray(scores, np.float64), 0, 1)
-        below = native * (self.contract / self.native)
-        above = self.contract + (native - self.native) * ((1 - self.contract) / (1 - self.native))
-        return np.clip(np.where(native <= self.native, below, above), 0, 1).astype(np.float32)
+        return np.asarray(native * self._shift / (1 - native + native * self._shift), np.float32)
 
     def invert(self, score: float) -> float:
         """The native score that maps to a contract score in 0..1."""
-        if score <= self.contract:
-            return score * self.native / self.contract
-        return self.native + (score - self.contract) * (1 - self.native) / (1 - self.contract)
+        return score / (score + (1 - score) * self._shift)
+
+    @property
+    def _shift(self) -> float:
+        """By which odds are multiplied."""
+        return self.contract * (1 - self.native) / ((1 - self.contract) * self.native)

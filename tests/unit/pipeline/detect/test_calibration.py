@@ -12,8 +12,9 @@ scores = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50)
 
 
 def test_the_native_threshold_becomes_the_contracts() -> None:
-    calibration = Calibration(native=0.2, contract=0.5)
-    np.testing.assert_allclose(calibration.apply(np.array([0, 0.1, 0.2, 0.6, 1.0])), [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
+    calibration = Calibration(native=0.2, contract=0.5)  # odds of 1 to 4 become even: four times the odds
+    given, expected = [0, 1 / 9, 0.2, 0.5, 1.0], [0, 1 / 3, 0.5, 0.8, 1]
+    np.testing.assert_allclose(calibration.apply(np.array(given)), expected, atol=1e-6)
 
 
 @given(inner, inner, scores)
@@ -37,7 +38,7 @@ def test_what_lies_outside_is_clipped() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.1, float("nan")])
-def test_a_threshold_at_the_end_has_no_line(value: float) -> None:
+def test_a_threshold_at_the_end_has_no_odds(value: float) -> None:
     with pytest.raises(ValueError, match="native"):
         Calibration(value, 0.5)
     with pytest.raises(ValueError, match="contract"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from velum_pipeline.detect import ClassNotFound, Component, ComponentSpec, DetectionFailed, Detector, Runtime
+from velum_pipeline.detect.component import Sighting
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, Tiling
 
 CPU = Runtime(threads=1)
@@ -24,7 +25,9 @@ FACE_SIDE = 16
 
 def options(*classes: ObjectClass, tiling: Tiling | None = None, threshold: float = 0.5) -> Options:
     return Options(
-        Method.DETECT, {name: ClassOptions(threshold, 0.5) for name in classes or (FACE,)}, tiling=tiling or Tiling()
+        Method.DETECT,
+        {name: ClassOptions(threshold, 0.5 if name.relative_kernel else 61) for name in classes or (FACE,)},
+        tiling=tiling or Tiling(),
     )
 
 
@@ -88,9 +91,9 @@ def test_order_is_by_class_then_score(bright_model: bytes) -> None:
 
 def test_thresholds_are_in_contract_scores(bright_model: bytes) -> None:
     detector = Detector([component(bright_model, classes={"face": {"threshold": 0.2}})])
-    pixels = picture(64, 64, (20, 20)) // 5 * 2  # native .4, contract .5 + .2 * .5 / .8
-    assert len(detector.detect([pixels], options(threshold=0.62))[0]) == 1
-    assert len(detector.detect([pixels], options(threshold=0.63))[0]) == 0
+    pixels = picture(64, 64, (20, 20)) // 5 * 2  # native .4, odds 2/3, times 4: contract 8/11
+    assert len(detector.detect([pixels], options(threshold=0.72))[0]) == 1
+    assert len(detector.detect([pixels], options(threshold=0.73))[0]) == 0
 
 
 def test_pictures_of_different_sizes_keep_their_order(bright: Detector) -> None:
@@ -253,3 +256,118 @@ def test_threads_get_the_same_answer(bright: Detector) -> None:
     alone = [boxes(bright, pixels, options()) for pixels in pictures]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda pixels: boxes(bright, pixels, options()), pictures)) == alone
+
+
+AUTO = Tiling("auto")
+
+
+def test_thorough_looks_are_for_auto_and_panoramas(bright_model: bytes) -> None:
+    plain, further = Counting(component(bright_model)), Counting(component(bright_model, thorough=True))
+    detector = Detector([plain, further])  # type: ignore[list-item]
+    for tiling in (Tiling(), Tiling("grid", columns=2, rows=2)):
+        detector.detect([picture(128, 64)], options(tiling=tiling))
+    assert (plain.runs, further.runs) == (2, 0)
+    for tiling in (AUTO, Tiling("pano", pano_width=4096)):
+        detector.detect([picture(128, 64)], options(tiling=tiling))
+    assert (plain.runs, further.runs) == (4, 2)
+
+
+def test_a_class_of_thorough_looks_alone_is_not_found(bright_model: bytes) -> None:
+    """In format whole it would be silently absent."""
+    detector = Detector([component(bright_model, thorough=True)])
+    with pytest.raises(ClassNotFound):
+        detector.detect([picture(64, 64)], options())
+
+
+VEHICLE = (600.0, 400.0, 64.0, 48.0)
+"""Centre and size of the host, pixels of a 1280 x 720 picture."""
+
+
+def host(constant: Constant, cx: float, cy: float, width: float, height: float) -> Component:
+    """Sees a vehicle there, always; the picture is stretched to 64 x 64."""
+    scale = np.array([64 / 1280, 64 / 720, 64 / 1280, 64 / 720])
+    row = [*(np.array([cx, cy, width, height]) * scale), 1.0, *CORNERS, 0.9, 0.0]
+    inner = plates(constant, row)
+    return Disguised(inner, ObjectClass.VEHICLE)  # type: ignore[return-value]
+
+
+class Disguised:
+    """A plate component whose plates are told as another class: no decoder of one box knows vehicles."""
+
+    def __init__(self, inner: Component, told: ObjectClass) -> None:
+        self.inner, self.told, self.runs = inner, told, 0
+        self.spec, self.classes = inner.spec, frozenset({told})
+
+    def detect(self, views: Sequence[object], thresholds: Mapping[ObjectClass, float]) -> list[Sighting]:
+        self.runs += 1
+        seen = self.inner.detect(views, {PLATE: thresholds[self.told]})  # type: ignore[arg-type]
+        return [Sighting({self.told: one.found[PLATE]}, one.non_finite) for one in seen]
+
+
+def looking_inside(bright_model: bytes) -> Component:
+    """Sees a bright cell of 4 x 4 input pixels, that is one whole pixel enlarged four times."""
+    fixed = {"kind": "fixed", "width": 320, "height": 320, "fit": "letterbox", "colour": "bgr", "resized": True}
+    return component(bright_model, name="inside", input=fixed, inside="vehicle")
+
+
+def coarse(bright_model: bytes) -> Component:
+    """Sees the whole picture reduced to a twentieth: nothing of what is small."""
+    return component(bright_model, input=DYNAMIC | {"max_side": 64})
+
+
+@pytest.fixture
+def small_face() -> NDArray[np.uint8]:
+    """In a 1280 x 720 picture, a face of which one pixel is bright, inside the host's box."""
+    pixels = np.zeros((720, 1280, 3), np.uint8)
+    pixels[400, 600] = 255
+    return pixels
+
+
+def test_what_is_small_is_found_inside_its_host(
+    bright_model: bytes, constant: Constant, small_face: NDArray[np.uint8]
+) -> None:
+    vehicle = host(constant, *VEHICLE)
+    plain = Detector([coarse(bright_model), vehicle])
+    hinted = Detector([coarse(bright_model), vehicle, looking_inside(bright_model)])
+    wanted = options(threshold=0.3, tiling=AUTO)
+    assert boxes(plain, small_face, wanted) == []
+    ((x1, y1, x2, y2),) = boxes(hinted, small_face, wanted)
+    assert x1 < 600 < x2
+    assert y1 < 400 < y2
+    assert boxes(hinted, small_face, options(threshold=0.3)) == []  # whole is one plain look
+
+
+def test_hosts_that_nobody_asked_for_stay_out_of_the_answer(
+    bright_model: bytes, constant: Constant, small_face: NDArray[np.uint8]
+) -> None:
+    detector = Detector([coarse(bright_model), host(constant, *VEHICLE), looking_inside(bright_model)])
+    (found,) = detector.detect([small_face], options(FACE, threshold=0.3, tiling=AUTO))
+    assert found.classes.tolist() == [FACE]
+    (found,) = detector.detect([small_face], options(FACE, ObjectClass.VEHICLE, threshold=0.3, tiling=AUTO))
+    assert found.classes.tolist() == [FACE, ObjectClass.VEHICLE]
+
+
+def test_helpers_run_only_where_they_help(bright_model: bytes, constant: Constant) -> None:
+    vehicle = host(constant, *VEHICLE)
+    detector = Detector([coarse(bright_model), vehicle, looking_inside(bright_model)])
+    detector.detect([np.zeros((720, 1280, 3), np.uint8)], options())
+    assert vehicle.runs == 0  # type: ignore[attr-defined]
+    detector.detect([np.zeros((720, 1280, 3), np.uint8)], options(tiling=AUTO))
+    assert vehicle.runs == 1  # type: ignore[attr-defined]
+
+
+def test_hints_of_several_pictures_keep_their_pictures(
+    bright_model: bytes, constant: Constant, small_face: NDArray[np.uint8]
+) -> None:
+    detector = Detector([coarse(bright_model), host(constant, *VEHICLE), looking_inside(bright_model)])
+    dark = np.zeros_like(small_face)
+    found = detector.detect([dark, small_face, dark], options(threshold=0.3, tiling=AUTO))
+    assert [len(one) for one in found] == [0, 1, 0]
+
+
+def test_a_score_does_not_change_with_the_threshold(bright_model: bytes) -> None:
+    twice = Detector([component(bright_model), component(bright_model, classes={"face": {"threshold": 0.3}})])
+    pixels = picture(128, 96, (40, 20)) // 5 * 3
+    scores = [twice.detect([pixels], options(threshold=t))[0].scores for t in (0.2, 0.5, 0.7)]
+    assert [len(one) for one in scores] == [1, 1, 1]
+    assert scores[0] == scores[1] == scores[2]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.inputs import Placement, prepare, target
+from velum_pipeline.detect.inputs import Placement, prepare, scale, target
 from velum_pipeline.detect.spec import ComponentSpec, DynamicInput, FixedInput
 
 LETTERBOX = FixedInput(kind="fixed", width=320, height=320, fit="letterbox", colour="bgr", fill=114)
@@ -93,3 +93,33 @@ def test_a_bad_component_names_the_field(change: dict[str, object], field: str) 
     ComponentSpec.model_validate(GOOD)
     with pytest.raises(ValidationError, match=field):
         ComponentSpec.model_validate(GOOD | change)
+
+
+def test_content_leaves_room_around_the_picture() -> None:
+    spec = FixedInput(kind="fixed", width=320, height=320, fit="letterbox", content=160, colour="rgb")
+    placed = target(spec, 640, 320)
+    assert (placed.content, placed.offset, placed.back) == ((160, 80), (80, 120), ((4.0, 4.0), (-320.0, -480.0)))
+    assert spec.longest == 160
+
+
+@pytest.mark.parametrize("change", [{"fit": "stretch"}, {"content": 400}])
+def test_content_that_does_not_fit(change: dict[str, object]) -> None:
+    good = {"kind": "fixed", "width": 320, "height": 320, "fit": "letterbox", "content": 160, "colour": "rgb"}
+    with pytest.raises(ValidationError, match="content"):
+        FixedInput.model_validate(good | change)
+
+
+@pytest.mark.parametrize(("longest", "taken"), [(100, False), (101, True), (640, True), (641, False)])
+def test_which_views_are_taken(longest: int, *, taken: bool) -> None:
+    spec = DynamicInput(kind="dynamic", max_side=64, colour="bgr", above=100, upto=640)
+    assert spec.takes(longest, 50) is taken
+    assert spec.takes(50, longest) is taken
+
+
+def test_the_scale_is_the_finest_that_a_view_is_seen_at() -> None:
+    fixed = {"kind": "fixed", "width": 640, "height": 640, "fit": "letterbox", "colour": "bgr"}
+    assert scale(FixedInput.model_validate(fixed), 1280, 720) == pytest.approx(0.5)
+    split = fixed | {"split": {"windows": 2, "above": 640, "overlap": 0.2}}
+    assert scale(FixedInput.model_validate(split), 1280, 700) == pytest.approx(640 / 712, rel=0.01)
+    enlarging = DynamicInput(kind="dynamic", max_side=1280, min_side=1280, max_upscale=1.5, colour="bgr")
+    assert scale(enlarging, 640, 480) == pytest.approx(1.5)

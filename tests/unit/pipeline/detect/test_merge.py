@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.merge import merge, opened
+from velum_pipeline.detect.merge import fuse, merge, opened
 
 Row = tuple[float, float, float, float]
 
@@ -162,3 +162,85 @@ def test_merging_twice_changes_nothing(given_rows: list[tuple[Row, float, str]])
     whole = candidates(*((box, score, "") for box, score, _ in given_rows))
     once = merge(whole, 0.5)
     assert rows_of(merge(once, 0.5)) == rows_of(once)
+
+
+def test_two_doubtful_looks_agree() -> None:
+    box = (0, 0, 100, 100)
+    (fused,) = fuse([candidates((box, 0.4, "")), candidates((box, 0.4, ""))], 0.5, complete=2).scores
+    assert fused == pytest.approx(1 - 0.36 ** (0.5**0.5))
+    assert fused > 0.4
+
+
+def test_what_one_of_two_looks_sees_has_to_be_clearer() -> None:
+    (fused,) = fuse([candidates(((0, 0, 100, 100), 0.5, "")), Candidates.empty()], 0.5, complete=2).scores
+    assert fused == pytest.approx(1 - 0.5 ** (0.5**0.5))
+    assert fused < 0.5
+
+
+def test_one_look_is_taken_at_its_word() -> None:
+    look = candidates(((0, 0, 100, 100), 0.6, ""), ((200, 0, 300, 100), 0.9, ""))
+    fused = fuse([look], 0.5)
+    assert rows_of(fused) == [[200, 0, 300, 100], [0, 0, 100, 100]]
+    np.testing.assert_allclose(fused.scores, [0.9, 0.6], rtol=1e-6)
+
+
+def test_the_box_is_the_looks_mean_by_score() -> None:
+    fused = fuse([candidates(((0, 0, 100, 100), 0.75, "")), candidates(((8, 4, 108, 104), 0.25, ""))], 0.5)
+    assert rows_of(fused) == [[2, 1, 102, 101]]
+
+
+def test_corners_go_with_the_box() -> None:
+    square = np.array([[[0, 0], [10, 0], [10, 10], [0, 10]]], np.float32)
+    one = Candidates.of(np.array([[0, 0, 10, 10]]), np.array([0.5]), square)
+    other = Candidates.of(np.array([[2, 0, 12, 10]]), np.array([0.5]), square + np.array([2, 0], np.float32))
+    unknown = candidates(((0, 0, 10, 10), 0.5, ""))
+    np.testing.assert_allclose(fuse([one, other, unknown], 0.5).corners[0], square[0] + [1, 0])
+    assert np.isnan(fuse([unknown, unknown], 0.5).corners).all()
+
+
+def test_a_fragment_neither_shrinks_nor_supports_its_whole() -> None:
+    whole, fragment = candidates(((0, 0, 300, 100), 0.5, "")), candidates(((0, 0, 120, 100), 0.4, "R"))
+    fused = fuse([whole, fragment], 0.5)
+    assert rows_of(fused) == [[0, 0, 300, 100]]
+    np.testing.assert_allclose(fused.scores, [0.5])
+
+
+def test_a_strong_fragment_is_not_lost_in_a_weak_whole() -> None:
+    fused = fuse([candidates(((0, 0, 300, 100), 0.2, "")), candidates(((0, 0, 120, 100), 0.9, "R"))], 0.5)
+    assert rows_of(fused) == [[0, 0, 300, 100]]
+    np.testing.assert_allclose(fused.scores, [0.9])
+
+
+def test_looks_agree_around_the_seam() -> None:
+    one, other = candidates(((980, 50, 1040, 90), 0.5, "")), candidates(((-20, 50, 40, 90), 0.5, ""))
+    fused = fuse([one, other], 0.5, period=1000)
+    assert len(fused) == 1
+    assert fused.scores[0] == pytest.approx(0.75)
+    assert fused.boxes[0, 2] - fused.boxes[0, 0] == pytest.approx(60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(rows, max_size=4), st.randoms(use_true_random=False), st.sampled_from([None, 100.0]))
+def test_the_order_of_looks_does_not_matter(
+    given_looks: list[list[tuple[Row, float, str]]], random: object, period: float | None
+) -> None:
+    looks = [merge(candidates(*look), 0.5, period) for look in given_looks]
+    shuffled = list(looks)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = (fuse(order, 0.5, period, complete=max(1, len(looks))) for order in (looks, shuffled))
+    np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=4))
+def test_no_look_is_lost(given_looks: list[list[tuple[Row, float, str]]]) -> None:
+    """Every whole box of a look overlaps a result, whose score no single box exceeds by more than the looks' share."""
+    looks = [merge(candidates(*((box, score, "") for box, score, _ in look)), 0.5) for look in given_looks]
+    fused = fuse(looks, 0.5)
+    for look in looks:
+        for box, score in zip(look.boxes, look.scores, strict=True):
+            low, high = np.maximum(fused.boxes[:, :2], box[:2]), np.minimum(fused.boxes[:, 2:], box[2:])
+            meets = (high > low).all(axis=1)
+            assert meets.any()
+            assert fused.scores[meets].max() >= score - 1e-6
