@@ -43,8 +43,11 @@ WEAK = 0.3
 
 @dataclass(frozen=True)
 class _Scene:
+    """``finest``: for each weights file, the most of its input's pixels that a pixel gets where all is looked at."""
+
     picture: NDArray[np.uint8]
     layout: Layout
+    finest: Mapping[str, float]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,28 +56,16 @@ class _Scene:
 
 
 class _Looks:
-    """What the components saw of one scene, one look each.
-
-    finest: for each weights file, the most of its input's pixels that a pixel of the picture got so far.
-    """
+    """What the components saw of one scene, one look each."""
 
     def __init__(self) -> None:
-        self.finest: dict[str, float] = defaultdict(float)
         self._found: dict[ObjectClass, list[Candidates]] = defaultdict(list)
         self._complete: Counter[ObjectClass] = Counter()
 
     def add(
-        self,
-        spec: ComponentSpec,
-        windows: Sequence[Window],
-        names: Iterable[ObjectClass],
-        sightings: Sequence[Sighting],
-        period: int | None,
+        self, spec: ComponentSpec, names: Iterable[ObjectClass], sightings: Sequence[Sighting], period: int | None
     ) -> None:
-        """A component's look through these windows."""
-        if spec.inside is None:
-            scales = [scale(spec.input, window.width, window.height) for window in windows]
-            self.finest[spec.file] = max(self.finest[spec.file], *scales)
+        """What a component saw through all windows that it looked at."""
         for name in names:
             together = Candidates.concatenate(sighting.found[name] for sighting in sightings)
             self._found[name].append(merge(together, SAME_OBJECT[name], period))
@@ -119,22 +110,31 @@ class Detector:
                 raise DetectionFailed(f"picture {index}: expected uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
         if missing := set(options.classes) - self.classes:
             raise ClassNotFound(missing, self.packs, "`velum models list` shows which packs find what")
-        scenes = [_Scene(picture, layout(picture.shape[1], picture.shape[0], options.tiling)) for picture in pictures]
-        seen = self._seen(scenes, options)
+        thorough = options.tiling.mode in THOROUGH
+        plain = [c for c in self.components if c.spec.inside is None and (thorough or not c.spec.thorough)]
+        scenes = [_scene(picture, options, plain) for picture in pictures]
+        inside = [
+            c
+            for c in self.components
+            if thorough
+            and c.spec.inside in self.classes
+            and c.classes & set(options.classes)
+            and any(hints.worthwhile(c.spec, scene.finest.get(c.spec.file, 0.0), scene.size) for scene in scenes)
+        ]
+        seen = self._seen(scenes, plain, inside, options)
         return [_detections(looks, scene, options) for looks, scene in zip(seen, scenes, strict=True)]
 
-    def _seen(self, scenes: Sequence[_Scene], options: Options) -> list[_Looks]:
-        """What each look saw of each scene: first of all, then inside what was found."""
+    def _seen(
+        self, scenes: Sequence[_Scene], plain: Sequence[Component], inside: Sequence[Component], options: Options
+    ) -> list[_Looks]:
+        """What the looks saw of each scene: first of all of it, then inside what was found."""
         wanted = {name: _floor(name, asked) for name, asked in options.thresholds.items()}
-        thorough = options.tiling.mode in THOROUGH
-        inside = [c for c in self.components if c.spec.inside in self.classes and thorough and c.classes & set(wanted)]
         helpers = {c.spec.inside: hints.HOST_SCORE for c in inside if c.spec.inside is not None}
         seen = [_Looks() for _ in scenes]
         everywhere = [(number, scene.layout.windows) for number, scene in enumerate(scenes)]
-        for component in self.components:
-            if component.spec.inside is None and (thorough or not component.spec.thorough):
-                floors = wanted if component.spec.thorough else helpers | wanted
-                self._look(component, scenes, everywhere, floors, seen)
+        for component in plain:
+            floors = wanted if component.spec.thorough else helpers | wanted
+            self._look(component, scenes, everywhere, floors, seen)
         for component in inside:
             self._look(component, scenes, _places_inside(component.spec, scenes, seen), wanted, seen)
         return seen
@@ -161,7 +161,7 @@ class Detector:
         for number, windows in taken:
             if windows:
                 own = list(islice(sightings, len(windows)))
-                seen[number].add(component.spec, windows, names, own, scenes[number].layout.period)
+                seen[number].add(component.spec, names, own, scenes[number].layout.period)
                 self._count(component, sum(sighting.non_finite for sighting in own))
 
     def _count(self, component: Component, non_finite: int) -> None:
@@ -169,6 +169,17 @@ class Detector:
             logger.warning("detector %s gave %d numbers that are not finite; dropped", component.spec.name, non_finite)
             with self._lock:
                 self._dropped += non_finite
+
+
+def _scene(picture: NDArray[np.uint8], options: Options, components: Sequence[Component]) -> _Scene:
+    made = layout(picture.shape[1], picture.shape[0], options.tiling)
+    finest: dict[str, float] = defaultdict(float)
+    for component in components:
+        for width, height in {(window.width, window.height) for window in made.windows}:
+            if component.spec.input.takes(width, height):
+                file = component.spec.file
+                finest[file] = max(finest[file], scale(component.spec.input, width, height))
+    return _Scene(picture, made, finest)
 
 
 def _floor(object_class: ObjectClass, asked: float) -> float:
@@ -193,7 +204,7 @@ def _places_inside(
                 spec,
                 scene.layout.period,
                 scene.size,
-                looks.finest[spec.file],
+                scene.finest.get(spec.file, 0.0),
             ),
         )
         for number, (scene, looks) in enumerate(zip(scenes, seen, strict=True))

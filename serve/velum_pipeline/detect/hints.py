@@ -37,12 +37,23 @@ def windows(
     ``finest``: the input pixels that its network gave to a pixel so far. Hosts so large that this gains little give no
     window.
     """
-    side = spec.input.longest
-    limit = side / (MIN_GAIN * finest) if finest else max(size)
+    if not worthwhile(spec, finest, size):
+        return []
+    limit, least = _limit(spec, finest, size), spec.input.longest / MAX_ENLARGEMENT
     certain = hosts.select(hosts.scores >= HOST_SCORE).ordered()
-    found = (_window(_part(box, spec.inside), period, size, side / MAX_ENLARGEMENT) for box in certain.boxes)
+    found = (_window(_part(box, spec.inside), period, size, least) for box in certain.boxes)
     fitting = [window for window in found if window is not None and max(window.width, window.height) <= limit]
     return list(dict.fromkeys(fitting))[:MAX_HOSTS]
+
+
+def worthwhile(spec: ComponentSpec, finest: float, size: tuple[int, int]) -> bool:
+    """Whether any host in a picture of this size could give a window; else nobody need look for hosts."""
+    return _limit(spec, finest, size) >= spec.input.longest / MAX_ENLARGEMENT
+
+
+def _limit(spec: ComponentSpec, finest: float, size: tuple[int, int]) -> float:
+    """The longest side of a window (pixels) that still gains enough."""
+    return spec.input.longest / (MIN_GAIN * finest) if finest else float(max(size))
 
 
 def _part(box: Floats, host_class: ObjectClass | None) -> Floats:
