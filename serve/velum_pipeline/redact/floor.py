@@ -128,10 +128,10 @@ def disturb(
     """What is shown of cells (down, across[, C]) with these means: rounded brightness, a tint, noise.
 
     ``white`` is the brightest sample, 255 or 65535. Float32, same shape, 0..white. Opacity is rounded and disturbed as
-    brightness is.
+    brightness is, but by noise of its own: who knows the opacity, as of a cut-out nearly all of a face, would read the
+    brightness's noise off it.
     """
-    noise = random.standard_normal(means.shape[0] * means.shape[1] + 1, np.float32)
-    noise = (noise[1:] + noise[0]).reshape(means.shape[:2])
+    noise = _noise(means.shape[:2], random)
     if layout is Layout.GREY:
         return _rounded(means, noise, white)
     colours = means[..., :3] if layout is not Layout.CMYK else means[..., 2::-1] * (means[..., 3:] / np.float32(white))
@@ -143,7 +143,8 @@ def disturb(
         return _inks(brightness, tint, strongest, white)
     shown = brightness[..., None] * tint
     if layout is Layout.BGRA:
-        shown = np.concatenate([shown, _rounded(means[..., 3], noise, white)[..., None]], axis=2)
+        opacity = _rounded(means[..., 3], _noise(means.shape[:2], random), white)
+        shown = np.concatenate([shown, opacity[..., None]], axis=2)
     return np.asarray(shown, np.float32)
 
 
@@ -158,8 +159,14 @@ def grain(
     return np.asarray(np.minimum(np.maximum(spread, 0), np.float32(white)), np.float32)
 
 
+def _noise(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float32]:
+    """Noise of variance 2 for cells of this shape, half of it shared by all of them."""
+    noise = random.standard_normal(math.prod(shape) + 1, np.float32)
+    return np.asarray((noise[1:] + noise[0]).reshape(shape), np.float32)
+
+
 def _rounded(values: NDArray[np.float32], noise: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-    """Values rounded to LEVELS, then disturbed by noise of variance 1 times NOISE; 0..white, float32."""
+    """Values rounded to LEVELS, then disturbed by NOISE times the noise; 0..white, float32."""
     levels = values * np.float32((LEVELS - 1) / white)
     np.rint(levels, out=levels)
     levels += noise * np.float32(NOISE)

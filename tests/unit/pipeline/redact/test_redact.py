@@ -245,6 +245,17 @@ def test_noise_is_what_the_docstring_says(white: float) -> None:
     assert abs(float(copies.mean()) - 2 * step) < 0.2 * step
 
 
+@pytest.mark.parametrize("name", list(ObjectClass))
+def test_opacity_does_not_show_the_noise_of_the_brightness(name: ObjectClass) -> None:
+    cells = np.full((100, 100, 4), 128, np.float32)
+    copies = [shown_of(cells, name, seed=seed, layout=Layout.BGRA) for seed in range(60)]
+    brightness, opacity = (np.array([each[..., channel] for each in copies]) for channel in (1, 3))
+    assert opacity.std() > 30
+    own = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(brightness, opacity, strict=True)]
+    assert np.abs(own).max() < 0.06
+    assert abs(np.corrcoef(brightness.mean(axis=(1, 2)), opacity.mean(axis=(1, 2)))[0, 1]) < 0.5
+
+
 def test_blocks_beyond_the_cells_tell_nothing_of_the_object() -> None:
     """The same cells and the same noise give the same blocks, and blocks lie about what the cells say."""
     cells = np.full((2, 2, 3), 120, np.float32)
