@@ -13,25 +13,34 @@ from xml.parsers import expat
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media import ifd as ifds
 from velum_pipeline.media import png
-from velum_pipeline.media.ifd import GPS_POINTER
+from velum_pipeline.media.ifd import EXIF_POINTER, GPS_POINTER
 from velum_pipeline.media.kinds import PNG
 from velum_pipeline.media.picture import Picture
 
 GEOREFERENCE = frozenset({
-    0x80B1, 0x8480,  # Intergraph's packet and matrix
+    0x847E, 0x847F, 0x8480,  # Intergraph's packet, registers and matrix
     0x830E, 0x8482, 0x85D8,  # GeoTIFF 1.1: pixel scale, tie points, transformation
     0x85D7,  # JPL's cartographic data
     0x87AF, 0x87B0, 0x87B1,  # GeoTIFF: keys, their numbers, their texts
     0xA480,  # GDAL's XML
-    0xC69C,  # rational polynomial coefficients of a satellite
+    0xC69C, 0xC6DC, 0xC6DD,  # a satellite's rational polynomial coefficients, its file, DGIWG's XML
 })  # fmt: skip
 """Tags of maps and aerial pictures that tie pixels to the Earth."""
+GPS_TAGS = range(0x20)
+"""The GPS directory's own tags: some writers put them beside the camera's, where no other field has such a number."""
 PLACE = re.compile(
-    r"(?:[^:]*:)?(?:.*(?:gps|latitude|longt?itude|altitude|geotag).*"  # exif:GPS*, drone-dji:*, Camera:*
-    r"|city|state|country|countryname|countrycode|provincestate|worldregion|sublocation|location.*|lat|long|alt)",
+    r"(?!(?:xmlns|rdf):)(?:(?:georss|gml|kml|vcard):.*"  # vocabularies of places and addresses
+    r"|(?:[^:]*:)?(?:.*(?:gps|latitude|longt?itude|altitude|geotag|geohash|coordinate|lat_?lon|lat_?lng|location"
+    r"|locality|country|county|province|municipality|address|street|postal|postcode|what3words|utm).*"
+    r"|lat|lng|lon|long|alt|mgrs|zip|zipcode|place|placename|venue|poi|position|coverage|footprint.*|continent|island"
+    r"|waterbody|worldregion|region|state|(?:home|birth)?(?:city|place|town)|village|suburb|neighbou?rhood|district))",
     re.IGNORECASE,
 )
-"""Names of properties that say where: XMP's EXIF schema, IPTC Photo Metadata, W3C's geo, and what drones write."""
+"""Names of properties that say where: XMP's EXIF schema, IPTC Photo Metadata, Dublin Core, W3C's geo, GeoRSS, vCard,
+Darwin Core, and what drones and telephones write. rdf:Alt is no altitude, but how a title holds its languages."""
+PLACE_VALUE = re.compile(rb"[>\"'](?:places?|locations?)[|/]|geo:-?\d", re.IGNORECASE)
+"""The branch of a keyword tree where places stand (digiKam, Lightroom), whose leaves are in the flat list of keywords
+too; and a URI of RFC 5870."""
 ATTRIBUTE = re.compile(rb"\s+([^\s=<>/\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 TAG = re.compile(rb"<[^\s<>/]+(?:\s+[^\s=<>/\"']+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
 
@@ -53,14 +62,18 @@ def _exif(block: bytes | None) -> bytes | None:
         return None
     first = tree.pages[0]
     first.children.pop(GPS_POINTER, None)
-    for tag in GEOREFERENCE & first.entries.keys():
-        del first.entries[tag]
+    for directory in (first, first.children.get(EXIF_POINTER, ifds.Ifd())):
+        for tag in (GEOREFERENCE | {*GPS_TAGS}) & directory.entries.keys():
+            del directory.entries[tag]
     return ifds.serialise(tree) if first.entries or first.children else None
 
 
 def _xmp(packet: bytes | None) -> bytes | None:
-    """The packet without properties of places; None when it is not XML, or still names one."""
-    if packet is None:
+    """The packet without properties of places; None when it is not XML, or still names one.
+
+    A packet with places among its keywords goes whole.
+    """
+    if packet is None or PLACE_VALUE.search(packet):
         return None
     try:
         cuts = _Places(packet).cuts

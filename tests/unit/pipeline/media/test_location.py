@@ -115,8 +115,56 @@ def test_a_packet_that_does_not_parse_goes_whole(packet: bytes) -> None:
             b"<?xpacket begin='\xef\xbb\xbf'?><x><q:location>y</q:location></x>  ",
             b"<?xpacket begin='\xef\xbb\xbf'?><x></x>  ",
         ),
+        (
+            b"<x g:alt='9' g:lat='5'><dc:title><rdf:Alt><rdf:li>Home</rdf:li></rdf:Alt></dc:title></x>",
+            b"<x><dc:title><rdf:Alt><rdf:li>Home</rdf:li></rdf:Alt></dc:title></x>",
+        ),
         ("<x>Zoë<q:Å>ü</q:Å><q:GPSx/></x>".encode(), "<x>Zoë<q:Å>ü</q:Å></x>".encode()),
     ],
 )
 def test_places_are_cut_out_and_nothing_else(packet: bytes, left: bytes) -> None:
     assert location._xmp(packet) == left
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dc:coverage", "geo:lat_long", "p:lng", "p:LatLon", "georss:point", "kml:coordinates", "dwc:locality",
+        "dwc:verbatimCoordinates", "vcard:adr", "p:PostalCode", "p:geohash", "drone-dji:UTMZone",
+        "Iptc4xmpExt:Sublocation", "Iptc4xmpExt:WorldRegion", "xmpDM:shotLocation", "photoshop:State", "p:placeName",
+        "p:town", "p:position",
+    ],
+)  # fmt: skip
+def test_every_vocabulary_of_places_is_known(name: str) -> None:
+    assert location._xmp(f"<x><{name}>52</{name}>y</x>".encode()) == b"<x>y</x>"
+    assert location._xmp(f"<x {name}='52'>y</x>".encode()) == b"<x>y</x>"
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<x xmlns:geo='w3' xmlns:georss='g' xmlns:kml='k' xmlns:place='p'>y</x>",
+        b"<x a:velocity='1' a:capacity='2' photoshop:AuthorsPosition='chief' xmpMM:placedXResolution='72'/>",
+        b"<x><dc:subject>Places to go</dc:subject><q:Estate/><q:template/></x>",
+    ],
+)
+def test_what_only_sounds_like_a_place_stays(packet: bytes) -> None:
+    assert location._xmp(packet) == packet
+
+
+@pytest.mark.parametrize("value", ["Places|Germany|Berlin", "Places/Germany/Berlin", "geo:52.5,13.4"])
+def test_a_packet_with_places_among_its_keywords_goes_whole(value: str) -> None:
+    assert location._xmp(f"<x><rdf:li>{value}</rdf:li><rdf:li>Berlin</rdf:li></x>".encode()) is None
+    assert location._xmp(f"<x a:b='{value}'/>".encode()) is None
+
+
+def test_a_position_in_the_wrong_directory_goes_too() -> None:
+    position = {1: Entry(2, 2, b"N\0"), 2: Entry(5, 3, LATITUDE), 0x847E: Entry(2, 6, b"Berlin")}
+    camera = ifds.Ifd({0x010F: Entry(2, 6, b"Velum\0"), **position})
+    camera.children[ifds.EXIF_POINTER] = ifds.Ifd({0x9003: Entry(2, 5, b"2024\0"), **position})
+    left = location._exif(ifds.serialise(ifds.Tree("<", [camera])))
+    assert left is not None
+    assert LATITUDE not in left
+    assert b"Berlin" not in left
+    assert b"Velum" in left
+    assert b"2024" in left
