@@ -27,7 +27,9 @@ from velum_pipeline.media.picture import Layout, Metadata, Picture, Samples
 SIGNATURE_BYTES = 8
 END = b"IEND\xaeB`\x82"
 SAMPLES = (b"IDAT", b"fdAT")
-KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
+KEPT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"pHYs": 9}
+"""Chunks of colours and resolution, and the bytes of each (PNG, third edition, 11.3): a longer one, or a second, holds
+something else."""
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 MAX_TEXT = 1024
 """Bytes of a text chunk: an author or a copyright line fits, a base64 picture does not."""
@@ -125,11 +127,13 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:
     """The ancillary chunks that go into the output; texts in their order as long as there is room."""
     parts, room = [], MAX_TEXTS
+    wanted = dict(KEPT)
     for name, body in chunks:
         if name == b"tEXt" and len(body) <= min(MAX_TEXT, room) and not body.lower().startswith(b"raw profile"):
             room -= len(body)
             parts.append(pngwriter.chunk(name, body))
-        elif name in KEPT and len(body) <= MAX_TEXT:
+        elif wanted.get(name) == len(body):
+            del wanted[name]
             parts.append(pngwriter.chunk(name, body))
     return b"".join(parts)
 

@@ -109,6 +109,23 @@ def test_no_thumbnail_where_there_was_none(
     assert embedded(anonymized(save(texture(40, 40), "JPEG", exif=b"Exif\0\0" + exif()))) == []
 
 
+def test_a_chunk_of_colours_holds_colours_and_nothing_else(
+    texture: Callable[..., Array], save: Callable[..., bytes], secret: bytes
+) -> None:
+    """Chunks of the right size stay, once; those that say they are such and hold a picture piece by piece go."""
+    plain = save(texture(40, 40), "PNG")
+    bodies = [(b"gAMA", struct.pack(">I", 45455)), (b"pHYs", struct.pack(">IIB", 2835, 2835, 1))]
+    pieces = [(b"sRGB", secret[at : at + 400]) for at in range(0, len(secret), 400)]
+    pieces += [(b"pHYs", secret[at : at + 9]) for at in range(0, len(secret) - 9, 9)]
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (*bodies, *pieces)
+    ]
+    coded = anonymized(plain[:33] + b"".join(chunks) + plain[33:])
+    assert [name + body in coded for name, body in bodies] == [True, True]
+    assert [name + body in coded for name, body in pieces] == [False] * len(pieces)
+
+
 def test_foreign_chunks_of_png_and_webp_are_left_out(
     texture: Callable[..., Array], save: Callable[..., bytes], secret: bytes
 ) -> None:
