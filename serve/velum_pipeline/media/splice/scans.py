@@ -20,13 +20,15 @@ STOP = 64
 """As a number of coefficients to go on: the block ends. What is added to it is the size of a run of ended blocks."""
 ZRL = 0xF0
 """Sixteen zeros."""
+NOTHING_YET = 16
+"""As the lowest bit of a coefficient that no scan has begun."""
 
 
 def coefficients(frame: Frame) -> Store:
     """All quantised coefficients of a file. Raises OptionError for data that do not decode."""
     store = np.zeros((frame.blocks, 64), np.int16)
+    _check_bands(frame)
     for scan in frame.scans:
-        _check_band(frame, scan)
         where = of_scan(frame, scan)
         if not scan.high:
             _Reader(store, scan, where).read()
@@ -37,16 +39,28 @@ def coefficients(frame: Frame) -> Store:
     return store
 
 
-def _check_band(frame: Frame, scan: Scan) -> None:
-    """Raise OptionError unless the scan's band and bits are those of its process (T.81, G.1.1.1)."""
-    if frame.process != PROGRESSIVE:
-        good = (scan.first, scan.last, scan.high, scan.low) == (0, 63, 0, 0)
-    elif scan.first == 0:
-        good = scan.last == 0
-    else:
-        good = scan.first <= scan.last <= 63 and len(scan.components) == 1
-    if not good or scan.low > 13 or (scan.high and scan.high != scan.low + 1):
-        raise refused("a scan's band is broken")
+def _check_bands(frame: Frame) -> None:
+    """Raise OptionError unless the scans are those of their process and give every bit of every coefficient once (T.81,
+    G.1.1.1).
+
+    Of a progressive file that ends early a decoder makes up what is missing, smoothly from block to block. Written
+    again it would not end early, and not look so.
+    """
+    missing = np.full((len(frame.components), 64), NOTHING_YET)  # the lowest bit that is there
+    for scan in frame.scans:
+        if frame.process != PROGRESSIVE:
+            good = (scan.first, scan.last, scan.high, scan.low) == (0, 63, 0, 0)
+        elif scan.first == 0:
+            good = scan.last == 0
+        else:
+            good = scan.first <= scan.last <= 63 and len(scan.components) == 1
+        band = np.ix_(scan.components, range(scan.first, scan.last + 1))
+        good = good and scan.low <= 13 and scan.high in (0, scan.low + 1)
+        if not good or (missing[band] != (scan.high or NOTHING_YET)).any():
+            raise refused("a scan's band is broken")
+        missing[band] = scan.low
+    if missing.any():
+        raise refused("its scans leave coefficients out")
 
 
 class _Steps:

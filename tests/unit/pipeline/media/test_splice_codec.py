@@ -3,6 +3,7 @@ libjpeg-turbo's pixels, and with broken files.
 """
 
 import io
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -205,3 +206,43 @@ def test_a_lone_component_is_not_interleaved(texture: Callable[..., Array]) -> N
     same(jpeg(texture(40, 50, 1), "444"))
     written = write.write(whole, scans.coefficients(whole))
     assert np.array_equal(simplejpeg.decode_jpeg(bytes(data), "GRAY"), simplejpeg.decode_jpeg(written, "GRAY"))
+
+
+def without_scan(data: bytes, number: int) -> bytes:
+    """The file without one scan and the tables before it."""
+    begins = [found.start() for found in re.finditer(rb"\xff\xda", data)]
+    ends = [re.compile(rb"\xff(?![\0\xd0-\xd7])").search(data, at + 14).start() for at in begins]  # type: ignore[union-attr]
+    return data[: ends[number - 1]] + data[ends[number] :]
+
+
+@pytest.mark.parametrize("number", [6, 9])
+def test_a_progressive_file_that_ends_early_is_refused(
+    texture: Callable[..., Array], save: Callable[..., bytes], number: int
+) -> None:
+    """Decoders smooth such a picture; complete, it would look different everywhere."""
+    data = without_scan(save(texture(75, 101), "JPEG", progressive=True), number)
+    simplejpeg.decode_jpeg(data)
+    with pytest.raises(OptionError, match="leave coefficients out"):
+        scans.coefficients(markers.read(data))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_file_without_the_scan_of_a_component_is_refused(
+    texture: Callable[..., Array], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(write, "MAX_MCU", 1)
+    whole = markers.read(jpeg(texture(40, 70)))
+    data = without_scan(write.write(whole, scans.coefficients(whole)), number)
+    simplejpeg.decode_jpeg(data)
+    with pytest.raises(OptionError, match="leave coefficients out"):
+        scans.coefficients(markers.read(data))
+
+
+def test_a_component_that_is_there_twice_is_refused(
+    texture: Callable[..., Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "_groups", lambda frame: [(0, 1, 2), (0,)])
+    whole = markers.read(jpeg(texture(40, 70)))
+    data = write.write(whole, scans.coefficients(whole))
+    with pytest.raises(OptionError, match="band is broken"):
+        scans.coefficients(markers.read(data))
