@@ -26,7 +26,7 @@ from velum_pipeline.media import exif as exifs
 from velum_pipeline.media.dimensions import Dimensions
 from velum_pipeline.media.kinds import AVIF, BMP, HEIC, JPEG, PNG, TIFF, WEBP, MediaType, sniff
 from velum_pipeline.media.lossless import obstacle as lossless_obstacle
-from velum_pipeline.media.picture import Metadata, Picture, to_bgr8
+from velum_pipeline.media.picture import Metadata, Picture, over_grey, to_bgr8
 from velum_pipeline.media.splice.stored import QUARTER_TURNS, stored
 from velum_pipeline.options import DEFAULT_COMPRESS_LEVEL, DEFAULT_QUALITY, Limits
 
@@ -151,7 +151,10 @@ def _renew_thumbnail(picture: Picture) -> None:
     """Replace the thumbnail of the EXIF block by one of the picture as it is now."""
     scale = min(1.0, THUMBNAIL_SIDE / max(picture.width, picture.height))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    small = to_bgr8(cv2.resize(picture.native, size, interpolation=cv2.INTER_AREA), picture.layout)
+    native = cv2.resize(picture.native, size, interpolation=cv2.INTER_AREA)
+    small = to_bgr8(native, picture.layout)
+    if picture.layout.has_alpha:  # a JPEG has none, and would show what it hides
+        small = over_grey(small, native[..., 3])
     if picture.source is not None:  # it is turned as the picture is
         small = stored(small, picture.encoding.orientation)
     old = picture.metadata

@@ -21,6 +21,10 @@ Samples: TypeAlias = NDArray[Any]
 """uint8 or uint16, (H, W) or (H, W, C)."""
 BACKGROUND = 128
 """What detectors see behind what is not opaque: black and white cut-outs both stand out from it."""
+HIDDEN = 64
+"""Opacity, of 255, below which hardly anybody sees what colour a pixel has. The file says it all the same."""
+FILLING = 16
+"""Grey levels that hidden colours differ by at most where they are one filling; beyond it they can be a picture."""
 
 HOT = 1e-3
 """Share of samples that may be brighter than white is for detectors.
@@ -110,12 +114,13 @@ class Picture:
     def pixels(self) -> NDArray[np.uint8]:
         """BGR uint8 (H, W, 3) as displayed, for detectors; over mid-grey where it is not opaque.
 
-        The native array itself where that is its form: read it before redaction.
+        Where opacity hides a picture, as an editor's eraser leaves it, at half its contrast: whoever ignores opacity
+        sees it in what we write, too. The native array itself where that is its form: read it before redaction.
         """
         if self.layout is Layout.BGR and self.native.dtype == np.uint8:
             return self.native
         colours = to_bgr8(self.native, self.layout)
-        return _over_grey(colours, self.native[..., 3]) if self.layout.has_alpha else colours
+        return over_grey(colours, self.native[..., 3], reveal=True) if self.layout.has_alpha else colours
 
     def forget_pixels(self) -> None:
         """Let the view for detectors go, once they have seen it: of a grey picture it is three times the samples."""
@@ -159,10 +164,10 @@ def _bits_used(colours: Samples) -> int:
     return int(np.quantile(seen, 1 - HOT, method="lower")).bit_length() if seen.size else 0
 
 
-def _over_grey(colours: NDArray[np.uint8], opacity: Samples) -> NDArray[np.uint8]:
+def over_grey(colours: NDArray[np.uint8], opacity: Samples, *, reveal: bool = False) -> NDArray[np.uint8]:
     """BGR pixels composited over BACKGROUND by their opacity (H, W), so that shapes made by opacity alone are seen.
 
-    In place.
+    In place. reveal: let hidden pictures through, too; with half their contrast, so that shapes still stand out.
     """
     rows = max(1, BAND_PIXELS // max(1, colours.shape[1]))
     for top in range(0, colours.shape[0], rows):
@@ -170,7 +175,15 @@ def _over_grey(colours: NDArray[np.uint8], opacity: Samples) -> NDArray[np.uint8
         alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else alpha
         if alpha.min(initial=255) == 255:
             continue
+        if reveal and _hides(band, alpha):
+            alpha = 128 + (alpha >> 1)
         weight = np.asarray(cv2.merge([alpha] * 3))
         shown = cv2.multiply(band, weight, scale=1 / 255)
         cv2.add(shown, cv2.multiply(np.full_like(band, BACKGROUND), 255 - weight, scale=1 / 255), dst=band)
     return colours
+
+
+def _hides(colours: NDArray[np.uint8], opacity: NDArray[np.uint8]) -> bool:
+    """Whether BGR pixels that can hardly be seen are more than a filling."""
+    hidden = colours[opacity < HIDDEN]
+    return bool(hidden.size and np.ptp(hidden, axis=0).max() > FILLING)

@@ -18,6 +18,8 @@ from velum_pipeline import media
 from velum_pipeline.media import exif as exifs
 from velum_pipeline.media import ifd as ifds
 from velum_pipeline.media.ifd import Entry
+from velum_pipeline.media.kinds import PNG
+from velum_pipeline.media.picture import Layout, Picture
 from velum_pipeline.options import Limits
 
 Array = np.ndarray[Any, Any]
@@ -34,6 +36,8 @@ def anonymized(data: bytes) -> bytes:
     """A file as the pipeline writes it after everything in it was blackened."""
     picture = media.decode(data, LIMITS)
     picture.native[...] = 0
+    if picture.layout.has_alpha:
+        picture.native[..., 3] = np.iinfo(picture.native.dtype).max
     return media.encode(picture)
 
 
@@ -107,6 +111,35 @@ def test_no_thumbnail_where_there_was_none(
     texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes]
 ) -> None:
     assert embedded(anonymized(save(texture(40, 40), "JPEG", exif=b"Exif\0\0" + exif()))) == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_detectors_see_what_opacity_hides(texture: Callable[..., Array], dtype: Any) -> None:
+    """What was rubbed out stays in the file's colours, and a reader that ignores opacity shows it."""
+    samples = texture(60, 80, 4, dtype)
+    samples[..., 3] = np.iinfo(dtype).max
+    samples[:, :40, 3] = 0
+    pixels = Picture(PNG, samples, Layout.BGRA).pixels
+    plain = media.to_bgr8(samples, Layout.BGRA)
+    assert np.array_equal(pixels[:, 40:], plain[:, 40:])
+    assert np.abs(pixels[:, :40].astype(int) - (plain[:, :40] / 2 + 64)).max() <= 1
+    samples[:, :40, :3] = samples[0, 0, :3]  # one filling is no picture: only what is drawn by opacity counts
+    assert (Picture(PNG, samples, Layout.BGRA).pixels[:, :40] == 128).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_thumbnail_shows_no_more_than_its_picture(
+    texture: Callable[..., Array], save: Callable[..., bytes], exif: Callable[..., bytes], secret: bytes, form: str
+) -> None:
+    """A JPEG has no opacity: what it does not show in the picture must be grey there."""
+    samples = texture(90, 120, 4)
+    samples[..., 3] = 255
+    samples[:, :60, 3] = 0
+    block = b"Exif\0\0" + exif(1, thumbnail=secret)
+    coded = media.encode(media.decode(save(samples, form, exif=block, lossless=True, exact=True), LIMITS))
+    (thumbnail,) = (found for found in embedded(coded) if found.shape == (90, 120, 3))
+    assert np.abs(thumbnail[:, :40].astype(int) - 128).max() <= 2
+    assert thumbnail[:, 70:].std() > 10
 
 
 def test_a_chunk_of_colours_holds_colours_and_nothing_else(
