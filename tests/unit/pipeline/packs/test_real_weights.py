@@ -72,7 +72,7 @@ def test_freed_networks_compute_what_they_computed(street: PackRegistry, name: s
 
 
 def test_freed_centerface_computes_what_it_computed(centerface: PackRegistry) -> None:
-    (spec, _) = centerface.get("centerface").components
+    spec, *_ = centerface.get("centerface").components
     model = weights(centerface, "centerface", spec.file)
     batch = np.random.default_rng(0).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
     expected = as_exported(model).run(None, {"input.1": batch})
