@@ -6,6 +6,7 @@ Each constant is a set of keyword arguments for the route's decorator.
 from typing import Any
 
 from velum_ingress import schemas
+from velum_ingress.downloads import EXTENSIONS
 from velum_ingress.parameters import ROWS
 from velum_ingress.parameters.values import BOOLEAN, Reader, text, whole, word
 
@@ -91,7 +92,7 @@ POST_FILE = _described(
     requestBody=_BODY,
 )
 
-_PICTURES = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp")
+_PICTURES = tuple(name for name in EXTENSIONS if name.startswith("image/"))
 _RESULT_PROBLEMS = _problems(400, 404, 409, 422, 500, 503)
 _RANGES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names."},

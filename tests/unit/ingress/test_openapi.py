@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from support.workshop import Shop
+from velum_ingress.downloads import result_name
 from velum_ingress.openapi import document
 from velum_ingress.parameters import ROWS
 from velum_ingress.schemas import Problem, Task
+from velum_pipeline.media.decode import CODECS
 
 CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
 
@@ -150,3 +152,9 @@ async def test_the_pages_policy_names_exactly_its_script(shop: Shop) -> None:
     digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
     assert not re.search(r"\son\w+=|innerHTML|https?://", answer.text)
+
+
+def test_every_picture_that_comes_out_is_described_and_has_its_name() -> None:
+    answers = document()["paths"]["/v1/file/{id}/anonymised"]["get"]["responses"]["200"]["content"]
+    assert {name for name in answers if name.startswith("image/")} == {each.mime for each in CODECS}
+    assert all(result_name("a.x", "anonymised", each.mime) == "a" + each.extension for each in CODECS)
