@@ -33,11 +33,12 @@ def apply(
 ) -> None:
     """Redact the regions of a picture, in place.
 
-    ``random``: the noise source; by default a new one from the system's entropy.
+    ``random``: the noise source; by default a new one from the system's entropy. It is no PCG64, numpy's default, whose
+    state can be worked out from enough of its output, and with it the noise of every region: Philox is a cipher's kin.
     """
     if method is Method.DETECT:
         return
-    random = random or np.random.default_rng()
+    random = random or np.random.Generator(np.random.Philox())
     for region in regions:
         crop = picture.native[region.rows, region.columns]
         cover = _cover(crop, region, picture.layout, method, random)
