@@ -11,9 +11,9 @@ from dataclasses import replace
 from xml.parsers import expat
 
 from velum_pipeline.media import exif as exifs
+from velum_pipeline.media import fields, png
 from velum_pipeline.media import ifd as ifds
-from velum_pipeline.media import png
-from velum_pipeline.media.ifd import EXIF_POINTER, GPS_POINTER
+from velum_pipeline.media.ifd import ASCII, EXIF_POINTER, GPS_POINTER, Entry
 from velum_pipeline.media.kinds import PNG
 from velum_pipeline.media.picture import Picture
 
@@ -41,6 +41,13 @@ Darwin Core, and what drones and telephones write. rdf:Alt is no altitude, but h
 PLACE_VALUE = re.compile(rb"[>\"'](?:places?|locations?)[|/]|geo:-?\d", re.IGNORECASE)
 """The branch of a keyword tree where places stand (digiKam, Lightroom), whose leaves are in the flat list of keywords
 too; and a URI of RFC 5870."""
+WRITTEN = re.compile(
+    rb"(?:gps|latitude|longitude|\b(?:lat|lon|lng)\b)[^\d\n]{0,12}\d"
+    rb"|\d ?(?:\xc2)?\xb0 ?\d+ ?(?:'|\xe2\x80\xb2|\xe2\x80\x99)",
+    re.IGNORECASE,
+)
+"""A position within a text, as telephones' cameras and apps write it into comments: lat=52.5, GPS: 52.5, 52°31'."""
+TEXTS = fields.WINDOWS_TEXTS | {fields.USER_COMMENT}
 ATTRIBUTE = re.compile(rb"\s+([^\s=<>/\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 TAG = re.compile(rb"<[^\s<>/]+(?:\s+[^\s=<>/\"']+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
 
@@ -48,10 +55,10 @@ TAG = re.compile(rb"<[^\s<>/]+(?:\s+[^\s=<>/\"']+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*
 def drop_location(picture: Picture) -> None:
     """Take GPS positions, georeferences and the names of places out of a decoded picture's metadata, in place.
 
-    Titles and descriptions are their author's own words and stay.
+    Titles and descriptions are their author's own words and stay, unless a position in numbers is among them.
     """
     old = picture.metadata
-    extra = png.without_free_texts(old.extra) if picture.media_type == PNG else old.extra
+    extra = png.without_free_texts(old.extra, _says_where) if picture.media_type == PNG else old.extra
     picture.metadata = replace(old, exif=_exif(old.exif), xmp=_xmp(old.xmp), extra=extra)
 
 
@@ -63,13 +70,23 @@ def _exif(block: bytes | None) -> bytes | None:
     first = tree.pages[0]
     first.children.pop(GPS_POINTER, None)
     for directory in (first, first.children.get(EXIF_POINTER, ifds.Ifd())):
-        for tag in (GEOREFERENCE | {*GPS_TAGS}) & directory.entries.keys():
-            del directory.entries[tag]
+        for tag, entry in list(directory.entries.items()):
+            if tag in GEOREFERENCE or tag in GPS_TAGS or (_is_text(tag, entry) and _says_where(entry.raw)):
+                del directory.entries[tag]
     return ifds.serialise(tree) if first.entries or first.children else None
 
 
+def _is_text(tag: int, entry: Entry) -> bool:
+    return entry.kind == ASCII or tag in TEXTS
+
+
+def _says_where(text: bytes) -> bool:
+    """Whether a text of one or two bytes a letter has a position in it."""
+    return WRITTEN.search(text.replace(b"\0", b"")) is not None
+
+
 def _xmp(packet: bytes | None) -> bytes | None:
-    """The packet without properties of places; None when it is not XML, or still names one.
+    """The packet without properties of places; None when it is not XML, or still says where.
 
     A packet with places among its keywords goes whole.
     """
@@ -80,7 +97,7 @@ def _xmp(packet: bytes | None) -> bytes | None:
         left = b"".join(
             packet[end:start] for (_, end), (start, _) in zip([(0, 0), *cuts], [*cuts, (None, 0)], strict=True)
         )
-        return None if _Places(left).cuts else left
+        return None if _Places(left).cuts or _says_where(left) else left
     except expat.ExpatError:
         return None
 

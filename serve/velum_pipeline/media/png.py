@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -138,15 +138,16 @@ def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def without_free_texts(extra: bytes | None) -> bytes | None:
-    """The kept chunks without texts of private keywords, which may say anything: ImageMagick writes EXIF into them."""
+def without_free_texts(extra: bytes | None, unwanted: Callable[[bytes], bool]) -> bytes | None:
+    """The kept chunks without texts that are unwanted, or of private keywords: ImageMagick writes EXIF into those."""
     if not extra:
         return extra
     position, parts = 0, []
     while position < len(extra):
         length, name = struct.unpack_from(">I4s", extra, position)
         body = extra[position + 8 : position + 8 + length]
-        if name != b"tEXt" or body.partition(b"\0")[0] in REGISTERED_KEYWORDS:
+        keyword, _, text = body.partition(b"\0")
+        if name != b"tEXt" or (keyword in REGISTERED_KEYWORDS and not unwanted(text)):
             parts.append(extra[position : position + 12 + length])
         position += 12 + length
     return b"".join(parts)

@@ -168,3 +168,33 @@ def test_a_position_in_the_wrong_directory_goes_too() -> None:
     assert b"Berlin" not in left
     assert b"Velum" in left
     assert b"2024" in left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lat=52.52 lon=13.4",
+        "GPS: N52.5",
+        "Latitude\t-33.8",
+        '{"lng": 13.4}',
+        "52°31'12\"N 13°24'E",
+        "lat, lon: 52.5, 13.4",
+    ],
+)
+def test_a_position_in_a_text_goes_with_it(
+    texture: Callable[..., Array], save: Callable[..., bytes], text: str
+) -> None:
+    comment = b"UNICODE\0" + text.encode("utf-16-le")
+    camera = ifds.Ifd({0x010F: Entry(2, 6, b"Velum\0"), 0x010E: Entry(2, len(text.encode()), text.encode())})
+    camera.children[ifds.EXIF_POINTER] = ifds.Ifd({0x9286: Entry(7, len(comment), comment)})
+    left = location._exif(ifds.serialise(ifds.Tree("<", [camera])))
+    assert left is not None
+    assert ifds.parse(left).pages[0].entries.keys() == {0x010F}
+    assert ifds.parse(left).pages[0].children[ifds.EXIF_POINTER].entries == {}
+    assert location._xmp(f"<x><dc:description>{text}</dc:description></x>".encode()) is None
+    info = PngInfo()
+    info.add_text("Comment", text)
+    info.add_text("Title", "A flat at 5 to 7, 20 °C, by the long lat")
+    picture = media.decode(save(texture(20, 30), "PNG", pnginfo=info), Limits())
+    media.drop_location(picture)
+    assert list(Image.open(io.BytesIO(media.encode(picture))).info) == ["Title"]
