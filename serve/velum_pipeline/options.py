@@ -230,7 +230,7 @@ class Limits:
 class Options:
     """One request's wishes. ``classes`` holds the requested classes and no others; it is copied and read-only.
 
-    ``lossless``: change nothing outside the regions, so that ``quality`` does not apply to a JPEG (media/splice.py).
+    ``lossless``: change nothing outside the regions, so that ``quality`` does not apply to a JPEG (media/splice).
     """
 
     method: Method
