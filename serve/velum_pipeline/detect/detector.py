@@ -73,7 +73,11 @@ class _Looks:
 
     def fused(self, name: ObjectClass, period: int | None) -> Candidates:
         """The objects of a class, best first."""
-        return fuse(self._found[name], SAME_OBJECT[name], period, complete=max(1, self._complete[name]))
+        # Of a person, one look often sees a part, and the mean then hides less: .945 of the pixels of pose_minicoco
+        # instead of .991. What is rigid has fewer such parts, and the mean hits it better.
+        average = name is not ObjectClass.PERSON
+        complete = max(1, self._complete[name])
+        return fuse(self._found[name], SAME_OBJECT[name], period, complete=complete, average=average)
 
 
 class Detector:

@@ -68,11 +68,17 @@ def merge(candidates: Candidates, same_object: float, period: float | None = Non
 
 
 def fuse(
-    looks: Sequence[Candidates], same_object: float, period: float | None = None, *, complete: int = 1
+    looks: Sequence[Candidates],
+    same_object: float,
+    period: float | None = None,
+    *,
+    complete: int = 1,
+    average: bool = True,
 ) -> Candidates:
     """The objects among what several looks saw (one class, picture pixels), best first. Each look is merged already.
 
     ``complete``: how many of the looks saw the whole picture; the others only looked again at parts of it.
+    ``average``: whether the box is the looks' mean, or the best look's.
     """
     share = complete**-AGREEMENT
     numbers = np.concatenate([np.full(len(look), number) for number, look in enumerate(looks)] or [np.zeros(0, int)])
@@ -88,7 +94,8 @@ def fuse(
         doubts = 1 - np.sort(together.scores[group.rows[witnesses]].astype(np.float64))
         alone = 1 - (1 - together.scores[group.rows].max().astype(np.float64)) ** share
         scores[group.best] = max(1 - np.prod(doubts) ** share, alone)
-        boxes[group.best], corners[group.best] = group.average(together, witnesses)
+        if average:
+            boxes[group.best], corners[group.best] = group.average(together, witnesses)
         if segments is not None:
             segments[group.best] = group.segment(together)
         kept.append(group.best)
