@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from support.labelled import bright_network
+
 Constant = Callable[[Mapping[str, NDArray[np.float32]]], bytes]
 
 
@@ -36,29 +38,8 @@ def save(graph: onnx.GraphProto) -> bytes:
 
 @pytest.fixture(scope="session")
 def bright_model() -> bytes:
-    """A CenterFace-shaped network that sees a face exactly where the picture is bright.
-
-    The heat map is the mean over each 4x4 cell and the channels, scaled to 0..1; every face is 4x4 cells (16 px).
-    """
-    picture = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 64, 64])
-    outputs = [
-        helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, 1, 16, 16]),
-        helper.make_tensor_value_info("size", TensorProto.FLOAT, [1, 2, 16, 16]),
-        helper.make_tensor_value_info("offset", TensorProto.FLOAT, [1, 2, 16, 16]),
-    ]
-    kernel = np.full((1, 3, 4, 4), 1 / (48 * 255), np.float32)
-    initializers = [
-        numpy_helper.from_array(kernel, "kernel"),
-        numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
-        numpy_helper.from_array(np.full(1, np.log(4), np.float32), "log4"),
-    ]
-    nodes = [
-        helper.make_node("Conv", ["input", "kernel"], ["heat"], strides=[4, 4]),
-        helper.make_node("Mul", ["heat", "zero"], ["nothing"]),
-        helper.make_node("Concat", ["nothing", "nothing"], ["offset"], axis=1),
-        helper.make_node("Add", ["offset", "log4"], ["size"]),
-    ]
-    return save(helper.make_graph(nodes, "bright", [picture], outputs, initializers))
+    """A CenterFace-shaped network that sees a face exactly where the picture is bright."""
+    return bright_network()
 
 
 @pytest.fixture(scope="session")
