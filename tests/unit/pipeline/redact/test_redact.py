@@ -299,9 +299,9 @@ def test_noise_does_not_come_from_a_source_that_can_be_predicted(
     found: Callable[..., Detections],
 ) -> None:
     """PCG64 is numpy's default; its state can be worked out from its output."""
+    samples = texture(100, 100)
     for name in ("default_rng", "PCG64", "PCG64DXSM", "MT19937", "SFC64"):
         monkeypatch.delattr(np.random, name)
-    samples = texture(100, 100)
     shown, _ = run(samples, Layout.BGR, found(("face", 10, 10, 90, 90)), options(), seed=None)
     assert not np.array_equal(shown, samples)
 
