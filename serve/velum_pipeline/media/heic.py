@@ -25,8 +25,8 @@ __all__ = ["decode", "dimensions", "encode", "truncation"]
 pillow_heif.options.THUMBNAILS = False
 pillow_heif.options.DEPTH_IMAGES = False
 pillow_heif.options.AUX_IMAGES = False
-BROKEN = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
-"""What pillow-heif raises (its documentation, HeifFile)."""
+BROKEN = (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError)
+"""What pillow-heif raises (its documentation, HeifFile); the last where libheif finds no picture in a file."""
 PRESET = "ultrafast"
 """x265's speed: 0.26 s of CPU per megapixel; its default, "slow", takes 1.4 s for 15 % fewer bytes at 0.2 dB less."""
 MAX_TILES = 900

@@ -190,7 +190,9 @@ def _associations(found: Items, known: list[tuple[bytes, bytes]], reader: _Reade
         item = _item(found, reader.number(4 if version else 2))
         for _ in range(reader.number(1)):
             index = reader.number(size) & (0x7FFF if flags & 1 else 0x7F)
-            if 0 < index <= len(known):
+            if index > len(known):
+                raise BoxError(f"property {index} of {len(known)} is named")
+            if index:
                 item.properties.append(known[index - 1])
 
 

@@ -119,10 +119,10 @@ def _pieces(tree: Tree, page: Ifd) -> _Pieces:
 
 
 def _values(tree: Tree, page: Ifd, tag: int, need: int) -> tuple[int, ...]:
-    held = page.entries[tag].count if tag in page.entries else 0
-    if held < need:
-        raise CorruptMedia(f"the TIFF needs {need} strips or tiles and has {held}")
-    return tree.numbers(page, tag)[:need]
+    values = tree.numbers(page, tag)
+    if len(values) < need:  # fewer than it counts where it holds no numbers
+        raise CorruptMedia(f"the TIFF needs {need} strips or tiles and has {len(values)}")
+    return values[:need]
 
 
 def _check_deflate(piece: bytes, need: int, most: int) -> None:

@@ -187,6 +187,14 @@ def test_a_tiff_of_too_few_rows(
         media.decode((tiff[:at] + (400).to_bytes(4, "little") + tiff[at + 4 :]).replace(low, high), Limits())
 
 
+@pytest.mark.parametrize("tag", [0x111, 0x117])
+def test_a_tiff_whose_strips_are_named_by_a_text(save: Callable[..., bytes], tag: int) -> None:
+    tiff = save(np.zeros((40, 50, 3), np.uint8), "TIFF")
+    entry = next(kind for kind in (3, 4) if struct.pack("<HHI", tag, kind, 1) in tiff)
+    with pytest.raises(CorruptMedia, match="needs 1 strips or tiles and has 0"):
+        media.decode(tiff.replace(struct.pack("<HHI", tag, entry, 1), struct.pack("<HHI", tag, 2, 1)), Limits())
+
+
 def retold(tiff: bytes, pieces: Callable[[list[bytes]], list[bytes]]) -> bytes:
     """A TIFF of strips with other bytes in them, and counts that are true."""
     tree = ifds.parse(tiff)

@@ -106,3 +106,16 @@ def test_no_boxes_confuse_the_reader(parts: list[tuple[bytes, bytes]]) -> None:
     heif.truncation(data, data, len(data))
     with pytest.raises(MediaError):
         media.decode(data, Limits())
+
+
+@pytest.mark.parametrize("mark", [b"ispe", b"ipma"])
+def test_a_picture_that_libheif_does_not_see_is_no_picture(mark: bytes) -> None:
+    """It drops items whose properties it cannot read, and then has none to give."""
+    data = bytearray(heifs.heic())
+    at = data.index(mark)
+    if mark == b"ispe":
+        data[at - 1] = 0  # the box goes on to the end of its parent
+    else:
+        data[at + 16] = 99  # of four properties
+    with pytest.raises(CorruptMedia):
+        media.decode(bytes(data), Limits())
