@@ -41,7 +41,8 @@ XMP_CARRIES_PIXELS = re.compile(
 choice."""
 XMP_NAMES_FACES = re.compile(
     rb"mwg-rs|metadataworkinggroup\.com/schemas/regions|MPReg|MP:RegionInfo|ns\.microsoft\.com/photo/1\.2"
-    rb"|ns\.apple\.com/faceinfo|PersonInImage|ImageRegion|People[/|]|mediapro:People"
+    rb"|ns\.apple\.com/faceinfo|PersonInImage|ImageRegion|People[/|]|mediapro:People|expressionmedia:People"
+    rb"|ns\.acdsee\.com/regions|acdsee-rs|acdsee:categories"  # the last: a tree in one text
 )
 """Face regions of photo libraries, and the branch of their keyword trees where persons stand (digiKam, Lightroom)."""
 

@@ -90,7 +90,7 @@ def _xmp(packet: bytes | None) -> bytes | None:
 
     A packet with places among its keywords goes whole.
     """
-    if packet is None or PLACE_VALUE.search(packet):
+    if packet is None or PLACE_VALUE.search(fields.dense(packet)):
         return None
     try:
         cuts = _Places(packet).cuts
