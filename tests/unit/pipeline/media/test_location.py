@@ -152,7 +152,9 @@ def test_what_only_sounds_like_a_place_stays(packet: bytes) -> None:
     assert location._xmp(packet) == packet
 
 
-@pytest.mark.parametrize("value", ["Places|Germany|Berlin", "Places&#x7C;Berlin", "Places/Germany/Berlin", "geo:52.5,13.4"])
+@pytest.mark.parametrize(
+    "value", ["Places|Germany|Berlin", "Places&#x7C;Berlin", "Places/Germany/Berlin", "geo:52.5,13.4"]
+)
 def test_a_packet_with_places_among_its_keywords_goes_whole(value: str) -> None:
     assert location._xmp(f"<x><rdf:li>{value}</rdf:li><rdf:li>Berlin</rdf:li></x>".encode()) is None
     assert location._xmp(f"<x a:b='{value}'/>".encode()) is None
