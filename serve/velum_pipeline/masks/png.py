@@ -11,13 +11,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.masks import deflate
 from velum_pipeline.media.pngwriter import SIGNATURE, chunk
-from velum_pipeline.regions import Region
+
+if TYPE_CHECKING:
+    from velum_pipeline.regions import Region  # the ingress scales masks, and has not what regions are made with
 
 GREY, RGB = 0, 2
 
