@@ -143,6 +143,10 @@ def _samples(data: bytes, layout: Layout) -> Samples:
         reason = str(error)
         if "remature end" in reason:
             raise TruncatedMedia(f"the JPEG is truncated: {reason}") from None
+        if "determine subsampling" in reason:
+            raise UnsupportedMedia(
+                "a JPEG of this chroma sampling is not supported; save it with 4:4:4, 4:2:2 or 4:2:0"
+            ) from None
         if not _is_padding(data, reason):
             raise CorruptMedia(f"the JPEG does not decode: {reason}") from None
         samples = simplejpeg.decode_jpeg(data, space, strict=False)

@@ -187,6 +187,14 @@ def test_a_tiff_of_too_few_rows(
         media.decode((tiff[:at] + (400).to_bytes(4, "little") + tiff[at + 4 :]).replace(low, high), Limits())
 
 
+def test_a_sampling_that_the_decoder_lacks_is_no_damage(
+    texture: Callable[..., Array], save: Callable[..., bytes]
+) -> None:
+    """Of CMYK Pillow samples black as coarsely as the other inks."""
+    with pytest.raises(UnsupportedMedia, match="chroma sampling"):
+        media.decode(save(texture(40, 50), "JPEG", "CMYK", subsampling=2), Limits())
+
+
 @pytest.mark.parametrize("tag", [0x111, 0x117])
 def test_a_tiff_whose_strips_are_named_by_a_text(save: Callable[..., bytes], tag: int) -> None:
     tiff = save(np.zeros((40, 50, 3), np.uint8), "TIFF")
