@@ -35,14 +35,16 @@ class Candidates:
 
     boxes: float32 (N, 4) x1 y1 x2 y2. scores: float32 (N,). corners: float32 (N, 4, 2), NaN rows where unknown.
     cut: bool (N, 4), whether the left, top, right, bottom side lies on a window's border inside the picture, so that
-    the object may go on behind it. segments: what networks with masks have to say, see there; in a decoder's answer the
-    network's outlines themselves, which are not in the picture yet.
+    the object may go on behind it. joined: bool (N,), whether the box was put together from such parts. segments:
+    what networks with masks have to say, see there; in a decoder's answer the outlines themselves, which are not in
+    the picture yet.
     """
 
     boxes: Floats
     scores: Floats
     corners: Floats
     cut: Bools
+    joined: Bools
     segments: Segments = None
 
     def __len__(self) -> int:
@@ -50,13 +52,14 @@ class Candidates:
 
     @classmethod
     def of(cls, boxes: Floats, scores: Floats, corners: Floats | None = None, cut: Bools | None = None) -> Candidates:
-        """Candidates of any float dtype; absent corners are unknown, absent cut flags are false."""
+        """Candidates of any float dtype, none joined; absent corners are unknown, absent cut flags are false."""
         count = len(boxes)
         return cls(
             np.asarray(boxes, np.float32).reshape(count, 4),
             np.asarray(scores, np.float32).reshape(count),
             np.full((count, 4, 2), np.nan, np.float32) if corners is None else np.asarray(corners, np.float32),
             np.zeros((count, 4), np.bool_) if cut is None else np.asarray(cut, np.bool_),
+            np.zeros(count, np.bool_),
         )
 
     @classmethod
@@ -75,7 +78,8 @@ class Candidates:
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.corners for part in parts]),
             np.concatenate([part.cut for part in parts]),
-            _joined(parts),
+            np.concatenate([part.joined for part in parts]),
+            _all_segments(parts),
         )
 
     def select(self, index: NDArray[Any]) -> Candidates:
@@ -85,6 +89,7 @@ class Candidates:
             self.scores[index],
             self.corners[index],
             self.cut[index],
+            self.joined[index],
             None if self.segments is None else self.segments[index],
         )
 
@@ -104,7 +109,7 @@ class Candidates:
         return self.select(self.order())
 
 
-def _joined(parts: Sequence[Candidates]) -> Segments:
+def _all_segments(parts: Sequence[Candidates]) -> Segments:
     if all(part.segments is None for part in parts):
         return None
     return as_segments(

@@ -1,6 +1,6 @@
 """One box per object out of what several windows and several detectors saw, class by class.
 
-``merge`` joins what one detector saw through windows beside each other. Three steps, all deterministic whatever order
+``merge`` joins what one detector saw through windows beside each other. Four steps, all deterministic whatever order
 the candidates come in:
 
 1. **Stitch.** Two fragments that were cut on facing sides (one on its right, one on its left), that touch or overlap
@@ -10,6 +10,8 @@ the candidates come in:
    to win, the part of the object behind the border would be dropped with the whole box.
 3. **Suppress.** A box that overlaps a kept one by the class's IoU is the same object; so is a fragment that a kept box
    covers by COVERED. The kept box takes the best score of what it stands for.
+4. **Lose no end.** A stitched box may be the same object as a better scored one of one half. A kept box that does not
+   cover it by COVERED takes it in.
 
 ``fuse`` joins several *looks*: different detectors, or one at different scales. Looks agree on objects more often than
 on mistakes, so agreement counts. The score is that of independent witnesses, 1 - (1-a)(1-b)..., with the doubt taken to
@@ -45,8 +47,8 @@ Faces and plates hardly ever overlap, while two detectors' boxes of one small fa
 vehicles do stand in front of each other.
 """
 COVERED = 0.75
-"""The share of a fragment inside a kept box from which it tells nothing new. At most a quarter of a fragment, which the
-neighbouring window sees again, is at stake."""
+"""The share of a fragment inside a kept box from which it tells nothing new; likewise of what was stitched. At most a
+quarter is at stake: a fragment is seen again by the neighbouring window, and borders of boxes jitter."""
 SIDE_BY_SIDE = 0.6
 """IoU of two fragments' extents along the border that cut them; a detector's jitter on both ends stays above it."""
 TOUCHING = 8.0
@@ -86,7 +88,6 @@ def fuse(
     order = together.order()
     together, numbers = together.select(order), numbers[order]
     boxes, corners, scores = together.boxes.copy(), together.corners.copy(), together.scores.copy()
-    segments = None if together.segments is None else together.segments.copy()
     kept = []
     for group in _groups(together, same_object, period):
         witnesses = group.witnesses(numbers, same_object)
@@ -96,11 +97,9 @@ def fuse(
         scores[group.best] = max(1 - np.prod(doubts) ** share, alone)
         if average:
             boxes[group.best], corners[group.best] = group.average(together, witnesses)
-        if segments is not None:
-            segments[group.best] = group.segment(together)
-        kept.append(group.best)
-    fused = replace(together, boxes=boxes, corners=corners, scores=scores, segments=segments)
-    return fused.select(np.array(kept, np.intp)).ordered()
+        kept.append(group)
+    fused = replace(together, boxes=boxes, corners=corners, scores=scores)
+    return _standing(fused, together, kept).ordered()
 
 
 def opened(candidates: Candidates, width: float) -> Candidates:
@@ -148,6 +147,7 @@ def _stitch(candidates: Candidates, first: int, second: int, period: float | Non
             steps = (0.0, float(box[0] - candidates.boxes[other, 0]))
             whole = united(candidates.segments, candidates.boxes, (one, other), steps)
             union = replace(union, segments=as_segments([whole]))
+        union = replace(union, joined=np.ones(1, np.bool_))
         rest = np.delete(np.arange(len(candidates)), [one, other])
         candidates = Candidates.concatenate([union, candidates.select(rest)]).ordered()
     return candidates
@@ -186,16 +186,28 @@ def _union_cut(candidates: Candidates, one: int, other: int, first: int, second:
 
 
 def _suppress(candidates: Candidates, same_object: float, period: float | None) -> Candidates:
-    scores = candidates.scores.copy()
-    segments = None if candidates.segments is None else candidates.segments.copy()
-    kept = []
+    scores, kept = candidates.scores.copy(), []
     for group in _groups(candidates, same_object, period):
         scores[group.best] = candidates.scores[group.rows].max()
+        kept.append(group)
+    return _standing(replace(candidates, scores=scores), candidates, kept)
+
+
+def _standing(chosen: Candidates, candidates: Candidates, groups: Sequence[_Group]) -> Candidates:
+    """Those rows of ``chosen`` that stand for the groups of candidates, grown by the parts that they do not show."""
+    boxes, corners, joined = chosen.boxes.copy(), chosen.corners.copy(), chosen.joined.copy()
+    segments = None if chosen.segments is None else chosen.segments.copy()
+    for group in groups:
+        row = group.best
+        beyond = group.beyond(candidates, boxes[row])
         if segments is not None:
-            segments[group.best] = group.segment(candidates)
-        kept.append(group.best)
-    chosen = replace(candidates, scores=scores, segments=segments)
-    return chosen.select(np.array(kept, np.intp))
+            segments[row] = group.segment(candidates, beyond)
+        if beyond.any():
+            shown = np.concatenate([boxes[row][None], group.boxes[beyond]])
+            boxes[row] = np.concatenate([shown[:, :2].min(axis=0), shown[:, 2:].max(axis=0)])
+            corners[row], joined[row] = np.nan, True  # corners of half a plate would hide half of it
+    grown = replace(chosen, boxes=boxes, corners=corners, joined=joined, segments=segments)
+    return grown.select(np.array([group.best for group in groups], np.intp))
 
 
 @dataclass(frozen=True)
@@ -213,9 +225,18 @@ class _Group:
     def best(self) -> int:
         return int(self.rows[0])
 
-    def segment(self, candidates: Candidates) -> Segment | None:
-        """The rows' segments as one."""
-        return absorbed(candidates.segments, candidates.boxes, self.rows.tolist(), self.turns(candidates).tolist())
+    def beyond(self, candidates: Candidates, box: Floats) -> NDArray[np.bool_]:
+        """Which rows show an end of the object that this box (4,), were it to stand for all of them, would lose, (R,).
+
+        A detector's own box is its word for where the object ends, and a better scored one overrules it. What was put
+        together at a border is not: there is more behind it, whoever else saw less.
+        """
+        return np.asarray(candidates.joined[self.rows] & (_overlaps(box, self.boxes)[1] < COVERED), np.bool_)
+
+    def segment(self, candidates: Candidates, beyond: NDArray[np.bool_]) -> Segment | None:
+        """The rows' segments as one, with those of all that lie ``beyond`` (R,) the first."""
+        rows, steps = self.rows.tolist(), self.turns(candidates).tolist()
+        return absorbed(candidates.segments, candidates.boxes, rows, steps, beyond.tolist())
 
     def witnesses(self, looks: NDArray[np.integer], same_object: float) -> NDArray[np.intp]:
         """Positions in the group of each look's first candidate for the whole object; ``looks`` (N,) numbers them."""

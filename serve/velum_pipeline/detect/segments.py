@@ -95,17 +95,19 @@ def united(segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequen
     return tuple(piece.turned(step) for row, step in pairs for piece in segments[row] or (Piece(boxes[row]),))
 
 
-def absorbed(segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequence[float]) -> Segment | None:
+def absorbed(
+    segments: Segments, boxes: Floats, rows: Sequence[int], steps: Sequence[float], further: Sequence[bool]
+) -> Segment | None:
     """The segment of the first row when the others, best first, are the same object seen again.
 
-    Only a network that has had no say yet adds its pieces.
+    Only a network that has had no say yet adds its pieces, and a row that is ``further``: it shows more of the object.
     """
     if segments is None or not any(segments[row] for row in rows):
         return None
     pieces: Segment = ()
-    for row, step in zip(rows, steps, strict=True):
+    for row, step, more in zip(rows, steps, further, strict=True):
         own: Segment = segments[row] or (Piece(boxes[row]),)
-        if not {piece.source for piece in own} <= {piece.source for piece in pieces}:
+        if more or not {piece.source for piece in own} <= {piece.source for piece in pieces}:
             pieces += tuple(piece.turned(step) for piece in own)
     return pieces
 

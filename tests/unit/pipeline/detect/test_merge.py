@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.merge import fuse, merge, opened
+from velum_pipeline.detect.merge import COVERED, fuse, merge, opened
 
 Row = tuple[float, float, float, float]
 
@@ -18,6 +18,12 @@ def candidates(*rows: tuple[Row, float, str]) -> Candidates:
         np.array([score for _, score, _ in rows], np.float32),
         cut=np.array([[side in cut for side in "LTRB"] for _, _, cut in rows], bool).reshape(-1, 4),
     )
+
+
+def share(found: Candidates, box: Row) -> float:
+    """The most of the box that one of the found boxes covers."""
+    low, high = np.maximum(found.boxes[:, :2], box[:2]), np.minimum(found.boxes[:, 2:], box[2:])
+    return float(np.prod(np.maximum(high - low, 0), axis=1).max() / ((box[2] - box[0]) * (box[3] - box[1])))
 
 
 def rows_of(found: Candidates) -> list[list[float]]:
@@ -61,6 +67,37 @@ def test_fragments_on_both_sides_of_a_border_become_one() -> None:
 def test_fragments_without_overlap_become_one() -> None:
     found = merge(candidates(((500, 100, 638, 300), 0.5, "R"), ((641, 104, 900, 298), 0.7, "L")), 0.5)
     assert rows_of(found) == [[500, 100, 900, 300]]
+
+
+@pytest.mark.parametrize("half_score", [0.3, 0.9])
+def test_a_box_of_one_half_does_not_hide_the_other(half_score: float) -> None:
+    """Of two halves in two windows, one is taken for a whole object by a third: the far end must stay hidden."""
+    half = ((100, 100, 200, 300), half_score, "")
+    halves = ((100, 100, 200, 300), 0.5, "R"), ((200, 100, 300, 300), 0.5, "L")
+    found = merge(candidates(half, *halves), 0.5)
+    assert rows_of(found) == [[100, 100, 300, 300]]
+    np.testing.assert_allclose(found.scores, [max(half_score, 0.5)])
+    again = merge(Candidates.concatenate([found, candidates(((100, 100, 210, 300), 0.95, ""))]), 0.5)
+    assert rows_of(again) == [[100, 100, 300, 300]]
+    other_look = candidates(((100, 100, 210, 300), 0.95, ""))
+    for average in (True, False):
+        fused = fuse([found, other_look], 0.5, complete=2, average=average)
+        assert share(fused, (100, 100, 300, 300)) >= COVERED
+
+
+def test_halves_join_around_the_seam_under_a_box_of_one() -> None:
+    around = candidates(((940, 50, 1000, 90), 0.9, ""), ((940, 50, 1000, 90), 0.6, "R"), ((0, 50, 55, 90), 0.6, "L"))
+    assert rows_of(merge(around, 0.5, period=1000)) == [[940, 50, 1055, 90]]
+
+
+def test_a_grown_box_has_no_corners() -> None:
+    """They would draw a plate's quad over half of it."""
+    square = np.array([[[0, 0], [10, 0], [10, 10], [0, 10]]], np.float32)
+    half = Candidates.of(np.array([[0, 0, 10, 10]]), np.array([0.9]), square)
+    parts = candidates(((0, 0, 10, 10), 0.5, "R"), ((10, 0, 19, 10), 0.5, "L"))
+    found = merge(Candidates.concatenate([half, parts]), 0.5)
+    assert rows_of(found) == [[0, 0, 19, 10]]
+    assert np.isnan(found.corners).all()
 
 
 def test_fragments_of_four_windows_become_one() -> None:
@@ -141,19 +178,23 @@ def test_the_order_of_arrival_does_not_matter(
 @settings(max_examples=150, deadline=None)
 @given(rows)
 def test_every_candidate_stays_covered(given_rows: list[tuple[Row, float, str]]) -> None:
-    """No whole candidate vanishes: each overlaps a result by the suppression's own measure, with at least its score.
-
-    Fragments are left out: one may become the far end of an object whose box elsewhere was half as long and better.
-    """
+    """No candidate vanishes: each overlaps a result by the suppression's own measure, with at least its score."""
     found = merge(candidates(*given_rows), 0.5)
-    for box, score, cut in given_rows:
-        if cut:
-            continue
-        low, high = np.maximum(found.boxes[:, :2], box[:2]), np.minimum(found.boxes[:, 2:], box[2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        own = (box[2] - box[0]) * (box[3] - box[1])
-        assert shared.max() >= own / 3 - 1e-3  # IoU of a half means two thirds of the smaller, a third after a chain
+    for box, score, _ in given_rows:
+        assert share(found, box) >= 1 / 3 - 1e-3  # IoU of a half means half of the larger, less after a chain
         assert found.scores.max() >= np.float32(score)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows, st.integers(1, 40), st.integers(1, 40), st.integers(0, 60), st.integers(1, 40), st.integers(1, 100))
+def test_both_ends_of_a_stitched_object_stay_covered(
+    given_rows: list[tuple[Row, float, str]], left: int, right: int, top: int, height: int, percent: int
+) -> None:
+    """Whatever else is seen, whole and better: two fragments at x = 40 are one object, and one result hides it."""
+    whole = [(box, score, "") for box, score, _ in given_rows]
+    one, other = (40.0 - left, float(top), 40.0, float(top + height)), (40.0, float(top), 40.0 + right, top + height)
+    found = merge(candidates(*whole, (one, percent / 100, "R"), (other, percent / 100, "L")), 0.5)
+    assert share(found, (one[0], one[1], other[2], other[3])) >= COVERED - 1e-3
 
 
 @settings(max_examples=100, deadline=None)

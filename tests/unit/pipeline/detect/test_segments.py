@@ -45,7 +45,7 @@ def candidates(*rows: tuple[Box, float, str, Shape | None]) -> Candidates:
     scores = np.array([row[1] for row in rows], np.float32)
     plain = Candidates.of(boxes, scores, cut=cut)
     segments = as_segments((piece(box, shape),) if shape else None for box, _, _, shape in rows)
-    return Candidates(plain.boxes, plain.scores, plain.corners, plain.cut, segments)
+    return Candidates(plain.boxes, plain.scores, plain.corners, plain.cut, plain.joined, segments)
 
 
 def picture(mask: Mask | None) -> NDArray[np.bool_]:
@@ -106,6 +106,20 @@ def test_two_parts_of_a_cut_object_are_one_with_both_outlines() -> None:
     )
     np.testing.assert_allclose(found.boxes, [[10, 10, 150, 50]])
     expected = pixels((10, 20, 100, 40), (80, 15, 150, 40))
+    np.testing.assert_array_equal(picture(drawn(only(found), WIDTH, HEIGHT)), expected)
+
+
+def test_the_other_half_keeps_its_outline_where_a_better_box_shows_one_half() -> None:
+    found = merge(
+        candidates(
+            ((10, 10, 80, 50), 0.95, "", Shape(10, 20, 80, 40)),
+            ((10, 10, 80, 50), 0.9, "R", Shape(10, 20, 80, 40)),
+            ((80, 10, 140, 50), 0.8, "L", Shape(80, 15, 140, 40)),
+        ),
+        0.5,
+    )
+    np.testing.assert_allclose(found.boxes, [[10, 10, 140, 50]])
+    expected = pixels((10, 20, 80, 40), (80, 15, 140, 40))
     np.testing.assert_array_equal(picture(drawn(only(found), WIDTH, HEIGHT)), expected)
 
 
