@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from velum.api.reasons import Reason
 from velum.storage import Storage
 from velum.tasks.order import Failed, WorkOrder
+from velum_pipeline import pipeline
 from velum_pipeline.detect import Runtime
 from velum_pipeline.detections import Detections
 from velum_pipeline.options import Limits, Options
@@ -48,7 +49,10 @@ class Replica:
         pixels = {"batch_pixels": GPU_BATCH_PIXELS} if provider == "cuda" else {}
         runtime = Runtime(threads=threads, provider=provider, **pixels)
         self.arguments = arguments
+        pictures = ThreadPoolExecutor(max(MIN_PICTURE_THREADS, cpus), "picture")
+        warm = pictures.submit(pipeline.warm_up)  # beside the weights: seconds where nothing compiled is kept yet
         self.detector = BatchDetector(arguments.registry().load(arguments.packs, runtime))
+        warm.result()
         self._networks = ThreadPoolExecutor(1, "detect")  # the session's own threads use the cores
         self._call = batched(self._detect_batch)
         self._ongoing = 0
@@ -56,7 +60,7 @@ class Replica:
             storage=Storage.open(arguments.input_url, arguments.output_url),
             detect=self._detect,
             classes=frozenset(arguments.classes),
-            threads=ThreadPoolExecutor(max(MIN_PICTURE_THREADS, cpus), "picture"),
+            threads=pictures,
             pixels=Limits(arguments.max_pixels),
             source=SourceLimits(
                 arguments.upload_bytes, arguments.source_allow_private, arguments.source_timeout_seconds

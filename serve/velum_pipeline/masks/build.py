@@ -8,12 +8,15 @@ pixel's nearest neighbour: an average of two type bits would be a third type.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from velum_pipeline.masks import png
 from velum_pipeline.masks.scale import scaled, write
-from velum_pipeline.regions import Region
+
+if TYPE_CHECKING:
+    from velum_pipeline.regions import Region  # needs numba, which the ingress has not
 
 INSTANCES = 255
 """Instance numbers are 1..255 and wrap; 0 is the background."""

@@ -38,6 +38,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.compiled import compiled
 from velum_pipeline.media.picture import Layout
 from velum_pipeline.options import ClassOptions, ObjectClass
 
@@ -70,12 +71,12 @@ WARM = np.array([0.75, 0.92, 1.25], np.float32)
 COOL = np.array([1.21, 1.00, 0.92], np.float32)
 """Tints: blue, green and red as multiples of the brightness; together they have the brightness 1."""
 TINTS = {
-    ObjectClass.FACE: (SKIN,),
-    ObjectClass.LICENSE_PLATE: (NEUTRAL,),
-    ObjectClass.PERSON: (WARM, COOL),
-    ObjectClass.VEHICLE: (WARM, COOL),
+    ObjectClass.FACE: np.stack([NEUTRAL, SKIN]),
+    ObjectClass.LICENSE_PLATE: np.stack([NEUTRAL, NEUTRAL]),
+    ObjectClass.PERSON: np.stack([NEUTRAL, WARM, COOL]),
+    ObjectClass.VEHICLE: np.stack([NEUTRAL, WARM, COOL]),
 }
-"""What a region that is not colourless is tinted with; where there are two, the nearer one."""
+"""What a region is tinted with: first what is colourless, then what is not; where that are two, the nearer one."""
 
 
 def cells(
@@ -131,73 +132,93 @@ def disturb(
     brightness is, but by noise of its own: who knows the opacity, as of a cut-out nearly all of a face, would read the
     brightness's noise off it.
     """
-    noise = _noise(means.shape[:2], random)
+    each = means.reshape(*means.shape[:2], -1)
+    count = each.shape[0] * each.shape[1] + 1
+    noise = random.standard_normal(2 * count if layout.has_alpha else count, np.float32)
+    shown = np.empty_like(each)
     if layout is Layout.GREY:
-        return _rounded(means, noise, white)
-    colours = means[..., :3] if layout is not Layout.CMYK else means[..., 2::-1] * (means[..., 3:] / np.float32(white))
-    brightness = _rounded(colours @ LUMA, noise, white)
-    tint = _tint(colours, object_class, white)
-    strongest = max(tint.tolist())
-    np.minimum(brightness, np.float32(white / strongest), out=brightness)  # a colour cut off is another colour
-    if layout is Layout.CMYK:
-        return _inks(brightness, tint, strongest, white)
-    shown = brightness[..., None] * tint
-    if layout is Layout.BGRA:
-        opacity = _rounded(means[..., 3], _noise(means.shape[:2], random), white)
-        shown = np.concatenate([shown, opacity[..., None]], axis=2)
-    return np.asarray(shown, np.float32)
+        _round(each, 0, noise, white, shown)
+        return shown.reshape(means.shape)
+    _tint(each, noise, TINTS[object_class], layout is Layout.CMYK, white, shown)
+    if layout.has_alpha:
+        _round(each, 3, noise[count:], white, shown)
+    return shown
 
 
 def grain(
     shown: NDArray[np.float32], across: int, down: int, white: float, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Cells as disturbed, spread to across x down blocks with noise of their own; float32 (down, across[, C])."""
+    """Cells as disturbed, spread to across x down blocks with noise of their own; float32 (down, across, C)."""
     spread = np.asarray(cv2.resize(shown, (across, down), interpolation=cv2.INTER_LINEAR))
-    noise = random.standard_normal((down, across), np.float32)
-    noise *= np.float32(GRAIN * white / (LEVELS - 1))
-    spread = spread + (noise if spread.ndim == 2 else noise[..., None])
+    noise = random.standard_normal((down, across, 1), np.float32) * np.float32(GRAIN * white / (LEVELS - 1))
+    spread = spread.reshape(down, across, -1) + noise
     return np.asarray(np.minimum(np.maximum(spread, 0), np.float32(white)), np.float32)
 
 
-def _noise(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of variance 2 for cells of this shape, half of it shared by all of them."""
-    noise = random.standard_normal(math.prod(shape) + 1, np.float32)
-    return np.asarray((noise[1:] + noise[0]).reshape(shape), np.float32)
+@compiled
+def _tint(
+    means: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    tints: NDArray[np.float32],
+    inks: bool,
+    white: float,
+    shown: NDArray[np.float32],
+) -> None:
+    """Fill in the colours, or the inks, that are shown. ``noise``: a number for all cells, then one for each."""
+    tint = tints[_nearest(means, tints, inks, white)]
+    strongest = max(tint[0], tint[1], tint[2])
+    for row in range(means.shape[0]):
+        for column in range(means.shape[1]):
+            cell, light = means[row, column], 0.0
+            for channel in range(3):
+                light += LUMA[channel] * _colour(cell, channel, inks, white)
+            light = _disturbed(light, noise[0] + noise[1 + row * means.shape[1] + column], white)
+            light = min(light, white / strongest)  # a colour cut off is another colour
+            for channel in range(3):
+                # Of the inverted inks cyan, magenta, yellow and black, the first have the tint, black the brightness.
+                shown[row, column, channel] = tint[2 - channel] * (white / strongest) if inks else light * tint[channel]
+            if inks:
+                shown[row, column, 3] = light * strongest
 
 
-def _rounded(values: NDArray[np.float32], noise: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-    """Values rounded to LEVELS, then disturbed by NOISE times the noise; 0..white, float32."""
-    levels = values * np.float32((LEVELS - 1) / white)
-    np.rint(levels, out=levels)
-    levels += noise * np.float32(NOISE)
-    np.maximum(levels, 0, out=levels)
-    np.minimum(levels, LEVELS - 1, out=levels)
-    levels *= np.float32(white / (LEVELS - 1))
-    return levels
+@compiled
+def _round(
+    means: NDArray[np.float32], channel: int, noise: NDArray[np.float32], white: float, shown: NDArray[np.float32]
+) -> None:
+    """Fill in one channel, rounded and disturbed. ``noise``: a number for all cells, then one for each."""
+    for row in range(means.shape[0]):
+        for column in range(means.shape[1]):
+            own = noise[0] + noise[1 + row * means.shape[1] + column]
+            shown[row, column, channel] = _disturbed(means[row, column, channel], own, white)
 
 
-def _tint(colours: NDArray[np.float32], object_class: ObjectClass, white: float) -> NDArray[np.float32]:
-    """The tint of a region by the mean of its cells' colours (down, across, 3)."""
-    count = colours.shape[0] * colours.shape[1]
-    blue, green, red = (total / count for total in np.add.reduce(colours.reshape(-1, 3)).tolist())
-    brightness = 0.114 * blue + 0.587 * green + 0.299 * red
-    blueness, redness = blue - brightness, red - brightness
+@compiled
+def _disturbed(value: float, noise: float, white: float) -> float:
+    """A brightness rounded to LEVELS, then disturbed by NOISE times the noise; 0..white."""
+    step = white / (LEVELS - 1)
+    return min(max((float(np.rint(value / step)) + noise * NOISE) * step, 0.0), white)
+
+
+@compiled
+def _nearest(means: NDArray[np.float32], tints: NDArray[np.float32], inks: bool, white: float) -> int:
+    """The row of the tint for a region, by the mean of its cells' colours."""
+    mean = np.zeros(3, np.float64)
+    for row in range(means.shape[0]):
+        for column in range(means.shape[1]):
+            for channel in range(3):
+                mean[channel] += _colour(means[row, column], channel, inks, white) / (means.shape[0] * means.shape[1])
+    brightness = LUMA[0] * mean[0] + LUMA[1] * mean[1] + LUMA[2] * mean[2]
+    blueness, redness = mean[0] - brightness, mean[2] - brightness
     if max(abs(blueness), abs(redness)) < COLOURLESS * white:
-        return NEUTRAL
-    tints = TINTS[object_class]
-    if len(tints) == 1:
-        return tints[0]
-    return max(
-        tints,
-        key=lambda tint: float(blueness * (tint[0] - 1) + redness * (tint[2] - 1)),
-    )
+        return 0
+    nearest = 1
+    for other in range(2, len(tints)):
+        if blueness * (tints[other, 0] - tints[nearest, 0]) + redness * (tints[other, 2] - tints[nearest, 2]) > 0:
+            nearest = other
+    return nearest
 
 
-def _inks(
-    brightness: NDArray[np.float32], tint: NDArray[np.float32], strongest: float, white: float
-) -> NDArray[np.float32]:
-    """Inverted cyan, magenta, yellow and black (down, across, 4): the tint in the colours, the brightness in black."""
-    shown = np.empty((*brightness.shape, 4), np.float32)
-    shown[..., :3] = tint[::-1] * np.float32(white / strongest)
-    shown[..., 3] = brightness * np.float32(strongest)
-    return shown
+@compiled
+def _colour(cell: NDArray[np.float32], channel: int, inks: bool, white: float) -> float:
+    """Blue, green or red of a cell; of inks, which come as inverted cyan, magenta, yellow and black, multiplied out."""
+    return float(cell[2 - channel]) * float(cell[3]) / white if inks else float(cell[channel])

@@ -23,6 +23,7 @@ from velum_pipeline.detections import Detections, Mask
 from velum_pipeline.options import ClassOptions, Ignore, ObjectClass, Options
 from velum_pipeline.regions import quads, shapes
 from velum_pipeline.regions.region import Region
+from velum_pipeline.regions.shapes import Box, Window
 
 QUAD_MARGIN = 0.15
 """Growth of a plate's quadrilateral that counts as plate.
@@ -48,10 +49,6 @@ SEGMENT_MARGIN = 0.02
 How far segments are widened, because their edges are as coarse as the network's grid.
 """
 
-
-Box = tuple[float, float, float, float]
-Window = tuple[int, int, int, int]
-"""x1, y1, x2, y2 in whole pixels of the picture; what lies between them is never empty."""
 Placed = tuple[int, int, NDArray[np.uint8]]
 """x, y of the upper left pixel, and the strength from there on."""
 
@@ -82,9 +79,10 @@ def _region(
         corners = detections.corners[row] if detections.corners is not None and not options.bbox else None
         x, y, strength = _plate_strength(box, corners, settings, width, height)
     else:
-        shape = shapes.rounded if object_class is ObjectClass.FACE and not options.bbox else shapes.boxed
         window = _grown(box, settings.gradient_start, width, height)
-        x, y, strength = *window[:2], shape(*_growths(box, window), settings)
+        round_off = object_class is ObjectClass.FACE and not options.bbox
+        x, y = window[:2]
+        strength = shapes.rounded(window, box, settings) if round_off else shapes.boxed(window, box, 0.0, settings)
     for ignore in options.ignores:
         _cut(strength, x, y, ignore)
     if not strength.any():
@@ -117,22 +115,13 @@ def _plate_strength(
 ) -> Placed:
     around = _grown(box, settings.gradient_start + BOX_MARGIN, width, height)
     if corners is None or not quads.fits(points := corners.tolist(), box):
-        return *around[:2], _plate_box(box, around, settings)
-    x1, y1, x2, y2 = _grown(quads.extent(points), settings.gradient_start + QUAD_MARGIN, width, height)
+        return *around[:2], shapes.boxed(around, box, BOX_MARGIN, settings)
+    x1, y1, x2, y2 = own = _grown(quads.extent(points), settings.gradient_start + QUAD_MARGIN, width, height)
     if quads.plausible(points, box):
-        return x1, y1, shapes.quad(corners, x1, y1, x2 - x1, y2 - y1, QUAD_MARGIN, settings)
-    x1, y1, x2, y2 = min(x1, around[0]), min(y1, around[1]), max(x2, around[2]), max(y2, around[3])
-    turned = shapes.quad(corners, x1, y1, x2 - x1, y2 - y1, QUAD_MARGIN, settings)
-    return x1, y1, np.maximum(turned, _plate_box(box, (x1, y1, x2, y2), settings))
-
-
-def _plate_box(box: Box, window: Window, settings: ClassOptions) -> NDArray[np.uint8]:
-    return shapes.boxed(*_growths(box, window, BOX_MARGIN), settings)
-
-
-def _growths(box: Box, window: Window, margin: float = 0.0) -> tuple[shapes.Doubles, shapes.Doubles]:
-    x1, y1, x2, y2 = window
-    return shapes.growth(x2 - x1, x1, box[0], box[2], margin), shapes.growth(y2 - y1, y1, box[1], box[3], margin)
+        return x1, y1, shapes.quad(corners, own, QUAD_MARGIN, settings)
+    both = min(x1, around[0]), min(y1, around[1]), max(x2, around[2]), max(y2, around[3])
+    turned = shapes.quad(corners, both, QUAD_MARGIN, settings)
+    return *both[:2], np.maximum(turned, shapes.boxed(both, box, BOX_MARGIN, settings))
 
 
 def _grown(box: Box, growth: float, width: int, height: int) -> Window:

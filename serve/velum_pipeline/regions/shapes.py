@@ -5,102 +5,107 @@ parameters). For a pixel, the growth at which the grown shape first reaches it, 
 one number per axis; faces take the Euclidean norm of the two (the box padded by a quarter of an ellipse at every
 corner), everything else the larger of them (a box). Strength falls linearly from full at ``stop`` to nothing at
 ``start``. Every pixel that the object's own box touches has growth 0 and so full strength.
-
-An axis is a hundred numbers, a picture of many objects has twenty axes: what counts is the number of numpy calls.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import math
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.compiled import compiled
 from velum_pipeline.options import ClassOptions
 
-Doubles: TypeAlias = NDArray[np.float64]
+Strength: TypeAlias = NDArray[np.uint8]
+"""(H, W), 0 untouched to 255 fully anonymized."""
+Box = tuple[float, float, float, float]
+Window = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in whole pixels of the picture; what lies between them is never empty."""
 
 MIN_EXTENT = 1.0
 """Pixels; a thinner box still covers the pixel it lies in."""
 HORIZON = 1e-6
 """The least depth, where that of the quadrilateral is about 1: what lies at or behind the horizon is far outside."""
+STEEP = 1e-6
+"""Growth; a shorter gradient is an edge."""
+SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
 
 
-def growth(length: int, start: int, low: float, high: float, margin: float = 0.0) -> Doubles:
-    """For ``length`` pixels from ``start`` on one axis, the growth at which the interval (low, high) reaches each.
-
-    Float64 (length,). ``margin``: growth that counts as inside.
-    """
-    half = max(high - low, MIN_EXTENT) / 2
-    grown = np.arange(length, dtype=np.float64)
-    grown -= (low + high) / 2 - start - 0.5
-    np.abs(grown, out=grown)
-    grown -= 0.5 + half * (1 + margin)
-    np.maximum(grown, 0, out=grown)
-    grown /= half
-    return grown
+def rounded(window: Window, box: Box, options: ClassOptions) -> Strength:
+    """Strength in the window of a box padded elliptically."""
+    return _box(window, box, 0.0, float(options.gradient_start), float(options.gradient_stop), True)
 
 
-def rounded(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np.uint8]:
-    """Strength of a box padded elliptically, from the growth of columns (w,) and rows (h,); uint8 (h, w).
-
-    Straight above, below and beside the box it is the padded box's; only the corners need the norm.
-    """
-    strength = boxed(across, down, options)
-    left, right = _inner(across)
-    top, bottom = _inner(down)
-    columns, rows = np.concatenate((across[:left], across[right:])), np.concatenate((down[:top], down[bottom:]))
-    corners = _strength(np.sqrt(np.square(columns) + np.square(rows)[:, None]), options)
-    strength[:top, :left], strength[:top, right:] = corners[:top, :left], corners[:top, left:]
-    strength[bottom:, :left], strength[bottom:, right:] = corners[top:, :left], corners[top:, left:]
-    return strength
+def boxed(window: Window, box: Box, margin: float, options: ClassOptions) -> Strength:
+    """Strength in the window of a box padded by a box. ``margin``: growth that counts as inside."""
+    return _box(window, box, float(margin), float(options.gradient_start), float(options.gradient_stop), False)
 
 
-def boxed(across: Doubles, down: Doubles, options: ClassOptions) -> NDArray[np.uint8]:
-    """Strength of a box padded by a box, from the growth of columns (w,) and rows (h,); uint8 (h, w)."""
-    both = _strength(np.concatenate((across, down)), options)
-    return np.minimum(both[None, : len(across)], both[len(across) :, None])
-
-
-def quad(
-    corners: NDArray[np.float32], x: int, y: int, width: int, height: int, margin: float, options: ClassOptions
-) -> NDArray[np.uint8]:
-    """Strength of a quadrilateral (4, 2), clockwise, padded in its own perspective; uint8 (height, width) from pixel
-    (x, y) on.
+def quad(corners: NDArray[np.float32], window: Window, margin: float, options: ClassOptions) -> Strength:
+    """Strength in the window of a quadrilateral (4, 2), clockwise, padded in its own perspective.
 
     ``margin`` is growth that counts as inside, for the error of the corners themselves. The quadrilateral is mapped to
     the square -1..1, where growth is measured as for a box.
     """
-    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
-    local = np.asarray(corners - np.array([x, y], np.float64), np.float32)
-    turn = cv2.getPerspectiveTransform(local, square)
+    local = np.asarray(corners - np.array(window[:2], np.float64), np.float32)
+    turn = np.asarray(cv2.getPerspectiveTransform(local, SQUARE), np.float64)
     turn *= np.sign(turn[2] @ (*local[0], 1.0))  # the plate lies before the eye: its depth is positive
-    columns = turn[:, :1] * (np.arange(width) + 0.5)
-    rows = turn[:, 1:2] * (np.arange(height) + 0.5) + turn[:, 2:]
-    u, v, depth = rows.astype(np.float32)[:, :, None] + columns.astype(np.float32)[:, None, :]
-    np.abs(u, out=u)
-    np.abs(v, out=v)
-    np.maximum(u, v, out=u)
-    np.maximum(depth, HORIZON, out=depth)
-    u /= depth
-    u -= np.float32(1 + margin)
-    np.maximum(u, 0, out=u)
-    return _strength(u, options)
+    width, height = window[2] - window[0], window[3] - window[1]
+    return _quad(turn, width, height, float(margin), float(options.gradient_start), float(options.gradient_stop))
 
 
-def _inner(grown: Doubles) -> tuple[int, int]:
-    """Where the pixels without growth begin and end, or with the least where a box lies outside the picture."""
-    return int(grown.argmin()), len(grown) - int(grown[::-1].argmin())
+@compiled
+def _box(window: Window, box: Box, margin: float, start: float, stop: float, elliptic: bool) -> Strength:
+    across = _growth(window[2] - window[0], window[0], box[0], box[2], margin)
+    down = _growth(window[3] - window[1], window[1], box[1], box[3], margin)
+    strength = np.empty((down.size, across.size), np.uint8)
+    beside = np.empty(across.size, np.uint8)
+    for column in range(across.size):
+        beside[column] = _level(across[column], start, stop)
+    for row in range(down.size):
+        line = strength[row]
+        if elliptic and down[row] > 0:
+            for column in range(across.size):
+                line[column] = _level(math.sqrt(across[column] ** 2 + down[row] ** 2), start, stop)
+        else:
+            above = _level(down[row], start, stop)
+            for column in range(across.size):
+                line[column] = beside[column] if beside[column] < above else above
+    return strength
 
 
-def _strength(grown: NDArray[Any], options: ClassOptions) -> NDArray[np.uint8]:
-    start, stop = options.gradient_start, options.gradient_stop
-    if start - stop < 1e-6:
-        return np.where(grown <= stop, 255, 0).astype(np.uint8)
-    slope = 255 / (start - stop)
-    falling = grown * -slope
-    falling += start * slope + 0.5
-    np.maximum(falling, 0, out=falling)
-    np.minimum(falling, 255, out=falling)
-    return falling.astype(np.uint8)
+@compiled
+def _quad(turn: NDArray[np.float64], width: int, height: int, margin: float, start: float, stop: float) -> Strength:
+    strength = np.empty((height, width), np.uint8)
+    for row in range(height):
+        line = strength[row]
+        v = row + 0.5
+        for column in range(width):
+            u = column + 0.5
+            x = turn[0, 0] * u + turn[0, 1] * v + turn[0, 2]
+            y = turn[1, 0] * u + turn[1, 1] * v + turn[1, 2]
+            depth = max(turn[2, 0] * u + turn[2, 1] * v + turn[2, 2], HORIZON)
+            grown = max(abs(x), abs(y)) / depth - (1 + margin)
+            line[column] = _level(max(grown, 0.0), start, stop)
+    return strength
+
+
+@compiled
+def _growth(length: int, start: int, low: float, high: float, margin: float) -> NDArray[np.float64]:
+    """For ``length`` pixels from ``start`` on one axis, the growth at which the interval (low, high) reaches each."""
+    half = max(high - low, MIN_EXTENT) / 2
+    middle, inside = (low + high) / 2 - start - 0.5, 0.5 + half * (1 + margin)
+    grown = np.empty(length, np.float64)
+    for pixel in range(length):
+        grown[pixel] = max(abs(pixel - middle) - inside, 0.0) / half
+    return grown
+
+
+@compiled
+def _level(grown: float, start: float, stop: float) -> np.uint8:
+    if start - stop < STEEP:
+        return np.uint8(255) if grown <= stop else np.uint8(0)
+    return np.uint8(min(max((start - grown) * (255 / (start - stop)) + 0.5, 0.0), 255.0))
