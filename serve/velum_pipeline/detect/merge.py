@@ -24,14 +24,15 @@ are compared where they are closest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.segments import Segment, absorbed, as_segments, turned, united
+from velum_pipeline.detect.groups import groups, nearest, standing
+from velum_pipeline.detect.segments import as_segments, turned, united
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
@@ -46,9 +47,6 @@ SAME_OBJECT: Mapping[ObjectClass, float] = {
 Faces and plates hardly ever overlap, while two detectors' boxes of one small face may share half of it; persons and
 vehicles do stand in front of each other.
 """
-COVERED = 0.75
-"""The share of a fragment inside a kept box from which it tells nothing new; likewise of what was stitched. At most a
-quarter is at stake: a fragment is seen again by the neighbouring window, and borders of boxes jitter."""
 SIDE_BY_SIDE = 0.6
 """IoU of two fragments' extents along the border that cut them; a detector's jitter on both ends stays above it."""
 TOUCHING = 8.0
@@ -89,7 +87,7 @@ def fuse(
     together, numbers = together.select(order), numbers[order]
     boxes, corners, scores = together.boxes.copy(), together.corners.copy(), together.scores.copy()
     kept = []
-    for group in _groups(together, same_object, period):
+    for group in groups(together, same_object, period):
         witnesses = group.witnesses(numbers, same_object)
         # A fragment inside the box is no witness for it, but what the box stands for must not be lost with its score.
         doubts = 1 - np.sort(together.scores[group.rows[witnesses]].astype(np.float64))
@@ -99,7 +97,7 @@ def fuse(
             boxes[group.best], corners[group.best] = group.average(together, witnesses)
         kept.append(group)
     fused = replace(together, boxes=boxes, corners=corners, scores=scores)
-    return _standing(fused, together, kept).ordered()
+    return standing(fused, together, kept).ordered()
 
 
 def opened(candidates: Candidates, width: float) -> Candidates:
@@ -120,16 +118,6 @@ def _around(candidates: Candidates, shift: NDArray[np.floating]) -> Candidates:
     boxes[:, [0, 2]] += step[:, None]
     corners[:, :, 0] += step[:, None]
     return replace(candidates, boxes=boxes, corners=corners, segments=turned(candidates.segments, step))
-
-
-def _nearest(boxes: Floats, reference: Floats, period: float | None) -> Floats:
-    """The boxes, each moved by whole turns to where it is closest to the reference box."""
-    if period is None:
-        return boxes
-    distance = (reference[0] + reference[2] - boxes[:, 0] - boxes[:, 2]) / 2
-    moved = boxes.copy()
-    moved[:, [0, 2]] += (np.round(distance / period) * period)[:, None]
-    return moved
 
 
 def _stitch(candidates: Candidates, first: int, second: int, period: float | None) -> Candidates:
@@ -159,7 +147,7 @@ def _facing_pair(
     others = np.flatnonzero(candidates.cut[:, second])
     for one in np.flatnonzero(candidates.cut[:, first]) if len(others) else ():
         rivals = others[others != one]
-        boxes = _nearest(candidates.boxes[rivals], candidates.boxes[one], period)
+        boxes = nearest(candidates.boxes[rivals], candidates.boxes[one], period)
         fits = _continue(candidates.boxes[one], boxes, across=second % 2)
         if fits.size and fits.max() >= SIDE_BY_SIDE:
             best = int(fits.argmax())
@@ -187,103 +175,7 @@ def _union_cut(candidates: Candidates, one: int, other: int, first: int, second:
 
 def _suppress(candidates: Candidates, same_object: float, period: float | None) -> Candidates:
     scores, kept = candidates.scores.copy(), []
-    for group in _groups(candidates, same_object, period):
+    for group in groups(candidates, same_object, period):
         scores[group.best] = candidates.scores[group.rows].max()
         kept.append(group)
-    return _standing(replace(candidates, scores=scores), candidates, kept)
-
-
-def _standing(chosen: Candidates, candidates: Candidates, groups: Sequence[_Group]) -> Candidates:
-    """Those rows of ``chosen`` that stand for the groups of candidates, grown by the parts that they do not show."""
-    boxes, corners, joined = chosen.boxes.copy(), chosen.corners.copy(), chosen.joined.copy()
-    segments = None if chosen.segments is None else chosen.segments.copy()
-    for group in groups:
-        row = group.best
-        beyond = group.beyond(candidates, boxes[row])
-        if segments is not None:
-            segments[row] = group.segment(candidates, beyond)
-        if beyond.any():
-            shown = np.concatenate([boxes[row][None], group.boxes[beyond]])
-            boxes[row] = np.concatenate([shown[:, :2].min(axis=0), shown[:, 2:].max(axis=0)])
-            corners[row], joined[row] = np.nan, True  # corners of half a plate would hide half of it
-    grown = replace(chosen, boxes=boxes, corners=corners, joined=joined, segments=segments)
-    return grown.select(np.array([group.best for group in groups], np.intp))
-
-
-@dataclass(frozen=True)
-class _Group:
-    """One object: ``rows`` of the candidates, the first of which stands for it.
-
-    boxes: float32 (R, 4), the rows' boxes where they are closest to the first. iou: (R,), with the first.
-    """
-
-    rows: NDArray[np.intp]
-    boxes: Floats
-    iou: NDArray[np.floating]
-
-    @property
-    def best(self) -> int:
-        return int(self.rows[0])
-
-    def beyond(self, candidates: Candidates, box: Floats) -> NDArray[np.bool_]:
-        """Which rows show an end of the object that this box (4,), were it to stand for all of them, would lose, (R,).
-
-        A detector's own box is its word for where the object ends, and a better scored one overrules it. What was put
-        together at a border is not: there is more behind it, whoever else saw less.
-        """
-        return np.asarray(candidates.joined[self.rows] & (_overlaps(box, self.boxes)[1] < COVERED), np.bool_)
-
-    def segment(self, candidates: Candidates, beyond: NDArray[np.bool_]) -> Segment | None:
-        """The rows' segments as one, with those of all that lie ``beyond`` (R,) the first."""
-        rows, steps = self.rows.tolist(), self.turns(candidates).tolist()
-        return absorbed(candidates.segments, candidates.boxes, rows, steps, beyond.tolist())
-
-    def witnesses(self, looks: NDArray[np.integer], same_object: float) -> NDArray[np.intp]:
-        """Positions in the group of each look's first candidate for the whole object; ``looks`` (N,) numbers them."""
-        whole = np.flatnonzero(self.iou >= same_object)
-        whole = whole if whole.size else np.zeros(1, np.intp)  # a first so thin that it has no area
-        _, firsts = np.unique(looks[self.rows[whole]], return_index=True)
-        return np.sort(whole[firsts])
-
-    def average(self, candidates: Candidates, members: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """The box (4,) and the corners (4, 2) of these members, weighted by score, where the first of them is."""
-        whole = members[~candidates.cut[self.rows[members]].any(axis=1)]
-        members = whole if whole.size else members[:1]  # a fragment would shrink the object that it is a part of
-        rows = self.rows[members]
-        weights = np.maximum(candidates.scores[rows], 1e-6)
-        corners = candidates.corners[rows].copy()
-        corners[:, :, 0] += self.turns(candidates)[members, None]
-        known = ~np.isnan(corners).any(axis=(1, 2))
-        box = np.average(self.boxes[members], axis=0, weights=weights)
-        if not known.any():
-            return box, corners[0]
-        return box, np.average(corners[known], axis=0, weights=weights[known])
-
-    def turns(self, candidates: Candidates) -> Floats:
-        """Pixels by which each row is moved around a panorama to be closest to the first, float32 (R,)."""
-        return np.asarray(self.boxes[:, 0] - candidates.boxes[self.rows, 0], np.float32)
-
-
-def _groups(candidates: Candidates, same_object: float, period: float | None) -> Iterator[_Group]:
-    """The objects among candidates that are in their order."""
-    fragment = np.asarray(candidates.cut.any(axis=1), np.bool_)
-    rows = np.lexsort((np.arange(len(candidates)), fragment))
-    while rows.size:
-        nearest = _nearest(candidates.boxes[rows], candidates.boxes[rows[0]], period)
-        iou, covered = _overlaps(nearest[0], nearest)
-        same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
-        same[0] = True  # also when a box is so thin that its area is lost
-        yield _Group(rows[same], nearest[same], iou[same])
-        rows = rows[~same]
-
-
-def _overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """IoU of each other box with this one, and the share of each other box that lies inside it."""
-    low, high = np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])
-    shared = _area(np.maximum(high - low, 0))
-    area, areas = _area(box[None, 2:] - box[None, :2]), _area(others[:, 2:] - others[:, :2])
-    return shared / np.maximum(areas + area - shared, 1e-9), shared / np.maximum(areas, 1e-9)
-
-
-def _area(sides: Floats) -> NDArray[np.float64]:
-    return np.multiply(sides[:, 0], sides[:, 1], dtype=np.float64)
+    return standing(replace(candidates, scores=scores), candidates, kept)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.merge import COVERED, fuse, merge, opened
+from velum_pipeline.detect.groups import COVERED
+from velum_pipeline.detect.merge import fuse, merge, opened
 
 Row = tuple[float, float, float, float]
 
