@@ -15,6 +15,8 @@ MAX_ITEMS = 4096
 """A telephone's picture of 48 megapixels has some 200 tiles; libheif takes 1000."""
 MAX_EXTENTS = 16_384
 """Of all items together: a table of extents without offsets and lengths takes no bytes, and could go on for ever."""
+MAX_BOXES = 16_384
+"""Side by side: more than items and their references need. An empty box has 8 bytes, so a file can hold millions."""
 IN_FILE, IN_IDAT = 0, 1
 """Where an extent's offset counts from: the file's start, or the start of the ``idat`` box."""
 
@@ -75,7 +77,11 @@ class Items:
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
     """The boxes between two places. The last one of a file may reach past the data; any other raises BoxError."""
     limit = len(data) if end is None else end
+    found = 0
     while start + 8 <= limit:
+        found += 1
+        if found > MAX_BOXES:
+            raise BoxError(f"more than {MAX_BOXES} boxes side by side")
         size, kind = struct.unpack_from(">I4s", data, start)
         body = start + 8
         if size == 1 and body + 8 <= limit:

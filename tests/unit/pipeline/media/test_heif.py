@@ -119,3 +119,14 @@ def test_a_picture_that_libheif_does_not_see_is_no_picture(mark: bytes) -> None:
         data[at + 16] = 99  # of four properties
     with pytest.raises(CorruptMedia):
         media.decode(bytes(data), Limits())
+
+
+def test_a_file_of_empty_boxes_does_not_keep_a_server_busy() -> None:
+    """The same time whether it is one MiB, which the ingress looks at, or all that may be uploaded."""
+    data = box(b"ftyp", b"heic" + bytes(4)) + box(b"free", b"") * 2_000_000
+    started = time.process_time()
+    with pytest.raises(CorruptMedia):
+        media.decode(data, Limits())
+    assert time.process_time() - started < 1
+    with pytest.raises(isobmff.BoxError, match="side by side"):
+        isobmff.meta_box(data)
