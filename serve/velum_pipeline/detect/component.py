@@ -140,7 +140,7 @@ class Component:
     ) -> Candidates:
         """Into picture pixels and contract scores, cut to the window, with its borders marked."""
         scores = self._calibrations[object_class].apply(found.scores)
-        keep = scores >= threshold - SCORE_SLACK
+        keep = (scores >= threshold - SCORE_SLACK) & self.spec.input.shows(found.boxes)
         found = replace(found, scores=np.maximum(scores, np.float32(threshold))).select(keep)
         scale, (x, y) = job.placement.back
         offset = (x + job.window.x, y + job.window.y)

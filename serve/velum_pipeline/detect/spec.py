@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from velum_pipeline.detect.decoders import DECODERS, LABELLED_DECODERS, Decode, Head
+from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
 Side = Annotated[int, Field(ge=16, le=8192)]
@@ -41,7 +44,9 @@ class PixelSpec(Frozen):
 
     ``above``: look only at views whose longer side exceeds so many pixels. For the large one of two networks: what the
     small one sees at full size, the large one would only see blown up, and find things there that are none. ``upto``:
-    look only at views whose longer side is at most so many pixels, for looks that enlarge.
+    look only at views whose longer side is at most so many pixels, for looks that enlarge. ``largest``: leave objects
+    whose longer side exceeds so many pixels of the input to other looks: networks guess at what is larger than all that
+    they were trained on.
     """
 
     colour: Literal["bgr", "rgb"]
@@ -51,6 +56,7 @@ class PixelSpec(Frozen):
     split: Split | None = None
     above: Annotated[int, Field(ge=0)] = 0
     upto: Annotated[int, Field(ge=1)] | None = None
+    largest: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("std")
     @classmethod
@@ -62,6 +68,11 @@ class PixelSpec(Frozen):
     def takes(self, width: int, height: int) -> bool:
         """Whether a view of this size (pixels) is looked at."""
         return self.above < max(width, height) and (self.upto is None or max(width, height) <= self.upto)
+
+    def shows(self, boxes: Floats) -> NDArray[np.bool_]:
+        """Which boxes (N, 4), pixels of the input, are small enough to be trusted, (N,)."""
+        longest = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+        return np.asarray(longest <= (np.inf if self.largest is None else self.largest), np.bool_)
 
 
 class FixedInput(PixelSpec):

@@ -166,6 +166,15 @@ def test_a_component_for_large_views_leaves_small_ones_alone(bright_model: bytes
     assert [len(one) for one in found] == [0, 1]
 
 
+@pytest.mark.parametrize(("largest", "found"), [(15, 0), (17, 1)])
+def test_objects_too_large_for_a_look_are_left_to_others(bright_model: bytes, largest: int, found: int) -> None:
+    """In pixels of the input, where every face has 16, and not of the picture, where this one has 32."""
+    detector = Detector([component(bright_model, input=DYNAMIC | {"max_side": 64, "largest": largest})])
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    pixels[40:48, 40:48] = 255
+    assert len(detector.detect([pixels], options())[0]) == found
+
+
 def test_a_split_component_tells_one_object_once(bright_model: bytes) -> None:
     split = DYNAMIC | {"split": {"windows": 3, "above": 100, "overlap": 0.25, "whole": True}}
     pixels = picture(320, 64, *((x, 20) for x in range(0, 300, 40)))
