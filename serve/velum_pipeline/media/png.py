@@ -31,6 +31,8 @@ KEPT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"mDCV": 24, b"cLLI": 8
 """Chunks of colours and resolution, and the bytes of each (PNG, third edition, 11.3): a longer one, or a second, holds
 something else."""
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+MAX_CHUNKS = 4096
+"""Beside those of samples. An empty one has 12 bytes in a file, which can hold millions, and ten times that here."""
 MAX_TEXT = 1024
 """Bytes of a text chunk: an author or a copyright line fits, a base64 picture does not."""
 MAX_TEXTS = 8192
@@ -65,7 +67,7 @@ def truncation(head: bytes, tail: bytes, size: int) -> str | None:
 
 def decode(data: bytes) -> Picture:
     """The upright picture. Raises CorruptMedia, TruncatedMedia, UnsupportedMedia."""
-    chunks = list(_chunks(data))
+    chunks = list(_few(_chunks(data)))
     if any(name == b"acTL" for name, _ in chunks):
         raise UnsupportedMedia("an animated PNG is not supported; send its frames as pictures or as a video")
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
@@ -122,6 +124,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if name == b"IEND":
             return
         position = end + 4
+
+
+def _few(chunks: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Those that are not of samples. Raises CorruptMedia when there are more than a picture can need."""
+    found = (chunk for chunk in chunks if chunk[0] not in SAMPLES)
+    for number, chunk in enumerate(found):
+        if number >= MAX_CHUNKS:
+            raise CorruptMedia(f"the PNG has more than {MAX_CHUNKS} chunks beside its samples")
+        yield chunk
 
 
 def _kept(chunks: list[tuple[bytes, bytes]]) -> bytes:

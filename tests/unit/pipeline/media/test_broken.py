@@ -187,6 +187,14 @@ def test_a_tiff_of_too_few_rows(
         media.decode((tiff[:at] + (400).to_bytes(4, "little") + tiff[at + 4 :]).replace(low, high), Limits())
 
 
+def test_a_png_of_empty_chunks_is_refused_before_they_fill_the_memory(save: Callable[..., bytes]) -> None:
+    data = save(np.zeros((4, 4, 3), np.uint8), "PNG")
+    empty = bytes(4) + b"aaAa" + zlib.crc32(b"aaAa").to_bytes(4, "big")
+    media.decode(data[:33] + empty * 4000 + data[33:], Limits())
+    with pytest.raises(CorruptMedia, match="chunks beside its samples"):
+        media.decode(data[:33] + empty * 5000 + data[33:], Limits())
+
+
 def test_a_sampling_that_the_decoder_lacks_is_no_damage(
     texture: Callable[..., Array], save: Callable[..., bytes]
 ) -> None:
