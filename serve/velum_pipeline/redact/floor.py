@@ -67,9 +67,10 @@ LUMA = np.array([0.114, 0.587, 0.299], np.float32)
 """Weights of blue, green and red in brightness (ITU-R BT.601)."""
 NEUTRAL = np.ones(3, np.float32)
 SKIN = np.array([0.80, 0.95, 1.18], np.float32)
-WARM = np.array([0.75, 0.92, 1.25], np.float32)
-COOL = np.array([1.21, 1.00, 0.92], np.float32)
-"""Tints: blue, green and red as multiples of the brightness; together they have the brightness 1."""
+WARM = np.array([0.93, 0.98, 1.066], np.float32)
+COOL = np.array([1.06, 1.00, 0.977], np.float32)
+"""Tints: blue, green and red as multiples of the brightness; together they have the brightness 1. Faces are skin, what
+covers half a street is hardly tinted."""
 TINTS = {
     ObjectClass.FACE: np.stack([NEUTRAL, SKIN]),
     ObjectClass.LICENSE_PLATE: np.stack([NEUTRAL, NEUTRAL]),
