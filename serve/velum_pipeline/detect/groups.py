@@ -77,16 +77,58 @@ class Group:
 
 
 def groups(candidates: Candidates, same_object: float, period: float | None) -> Iterator[Group]:
-    """The objects among candidates that are in their order."""
+    """The objects among candidates that are in their order.
+
+    Each first is compared with what lies near it only: in a large picture, or at a threshold of 0, there are tens of
+    thousands of candidates.
+    """
     fragment = np.asarray(candidates.cut.any(axis=1), np.bool_)
-    rows = np.lexsort((np.arange(len(candidates)), fragment))
-    while rows.size:
-        boxes = nearest(candidates.boxes[rows], candidates.boxes[rows[0]], period)
+    order = np.lexsort((np.arange(len(candidates)), fragment))
+    rank = np.argsort(order)
+    near, left = Neighbours(candidates.boxes, same_object, period), np.ones(len(candidates), np.bool_)
+    for first in order:
+        if not left[first]:
+            continue
+        rows = near.of(first)
+        rows = rows[left[rows]]
+        rows = rows[np.argsort(rank[rows])]
+        boxes = nearest(candidates.boxes[rows], candidates.boxes[first], period)
         iou, covered = _overlaps(boxes[0], boxes)
         same = (iou >= same_object) | (fragment[rows] & (covered >= COVERED))
         same[0] = True  # also when a box is so thin that its area is lost
+        left[rows[same]] = False
         yield Group(rows[same], boxes[same], iou[same])
-        rows = rows[~same]
+
+
+class Neighbours:
+    """Boxes by their middles along x.
+
+    A box of width v that has an IoU of t with one of width w is at most w / t wide, so that their middles are at most
+    (v + w) / 2 - t * max(v, w) <= w * (1 / t - 1) apart; what is covered by COVERED has its middle in the other.
+    """
+
+    def __init__(self, boxes: Floats, same_object: float, period: float | None) -> None:
+        boxes = boxes.astype(np.float64)
+        self._middles = (boxes[:, 0] + boxes[:, 2]) / 2
+        self._reach = (boxes[:, 2] - boxes[:, 0]) * max(1 / same_object - 1, 0.5) + 1  # and 1 for what is rounded
+        self._period = period
+        if period is not None:
+            self._middles %= period
+        self._order = np.argsort(self._middles, kind="stable")
+        self._sorted = self._middles[self._order]
+
+    def of(self, row: int) -> NDArray[np.intp]:
+        """The rows that may be one object with this one, itself among them, in no order."""
+        low, high = self._middles[row] - self._reach[row], self._middles[row] + self._reach[row]
+        if self._period is None:
+            return self._between(low, high)
+        if high - low >= self._period:
+            return self._order
+        around = (self._between(low + turn, high + turn) for turn in (-self._period, 0, self._period))
+        return np.concatenate(list(around))
+
+    def _between(self, low: float, high: float) -> NDArray[np.intp]:
+        return self._order[slice(*np.searchsorted(self._sorted, (low, np.nextafter(high, np.inf))))]
 
 
 def standing(chosen: Candidates, candidates: Candidates, objects: Sequence[Group]) -> Candidates:
