@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.detections import Detections, Mask
+from velum_pipeline.detections import Detections, Floats, Mask
 from velum_pipeline.options import ClassOptions, Ignore, ObjectClass, Options
 from velum_pipeline.regions import quads, shapes
 from velum_pipeline.regions.region import Region
@@ -72,7 +72,7 @@ def _region(
     object_class = detections.classes[row]
     mask = detections.masks[row] if detections.masks else None
     outlined = not options.bbox and not object_class.relative_kernel
-    segment = outlined and mask is not None and mask.plausible(detections.boxes[row])
+    segment = outlined and mask is not None and _shows_all(mask, detections.boxes[row])
     if segment and mask is not None:
         x, y, strength = _segment_strength(mask, box, width, height)
     elif object_class is ObjectClass.LICENSE_PLATE:
@@ -135,8 +135,12 @@ def _grown(box: Box, growth: float, width: int, height: int) -> Window:
     return x1, y1, x2, y2
 
 
+def _shows_all(mask: Mask, box: Floats) -> bool:
+    return mask.plausible(box) and mask.reaches(box)
+
+
 def _segment_strength(mask: Mask, box: Box, width: int, height: int) -> Placed:
-    """A widened mask inside the picture, at full strength."""
+    """A widened mask inside the picture, at full strength, without holes: a network may miss a face in a person."""
     margin = max(1, math.ceil(SEGMENT_MARGIN * max(box[2] - box[0], box[3] - box[1])))
     x1, y1 = max(mask.x - margin, 0), max(mask.y - margin, 0)
     x2, y2 = (
@@ -148,6 +152,8 @@ def _segment_strength(mask: Mask, box: Box, width: int, height: int) -> Placed:
     top, left = max(mask.y - y1, 0), max(mask.x - x1, 0)
     inside = inside[: bits.shape[0] - top, : bits.shape[1] - left]
     bits[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    outlines, _ = cv2.findContours(bits, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(bits, outlines, -1, 1, cv2.FILLED)
     # By distance and not by dilation, whose cost grows with the margin: 22 ms against 1.3 s for an object of 4000 px.
     distance = cv2.distanceTransform(1 - bits, cv2.DIST_L2, cv2.DIST_MASK_5)
     return x1, y1, np.multiply(distance <= margin + 0.5, 255, dtype=np.uint8)

@@ -245,18 +245,24 @@ def test_a_segment_is_covered_wherever_it_lies(x: int, y: int, w: int, h: int, s
     bits = np.random.default_rng(seed).random((h, w)) < 0.6
     mask = Mask(x, y, bits)
     found = one("person", (x, y, x + w, y + h), masks=(mask,)).clipped(WIDTH, HEIGHT)
-    if not len(found) or not mask.plausible(found.boxes[0]):
+    if not len(found) or not mask.plausible(found.boxes[0]) or not mask.reaches(found.boxes[0]):
         return
     full = strength(found, wish())
     expected = np.zeros((HEIGHT + 400, WIDTH + 400), bool)
     expected[200 + y : 200 + y + h, 200 + x : 200 + x + w] = bits
-    expected = expected[200 : 200 + HEIGHT, 200 : 200 + WIDTH]
+    expected = _filled(expected[200 : 200 + HEIGHT, 200 : 200 + WIDTH])
     assert (full[expected] == 255).all()
     assert set(np.unique(full)) <= {0, 255}
     margin = max(1, math.ceil(0.02 * max(w, h)))
     near = cv2.dilate(expected.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
     outside_mask_border = near.astype(bool) | _border(margin)
     assert (full[~outside_mask_border] == 0).all()
+
+
+def _filled(bits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """With what no path of side by side pixels connects to the outside."""
+    _, labels = cv2.connectedComponents(np.pad(~bits, 1, constant_values=True).astype(np.uint8), connectivity=4)
+    return np.asarray(labels[1:-1, 1:-1] != labels[0, 0])
 
 
 def _border(margin: int) -> np.ndarray[Any, Any]:
@@ -287,10 +293,32 @@ def test_a_segment_too_small_for_its_box_is_a_failed_one_and_the_box_is_used(
 
 
 def test_a_segment_that_fills_enough_of_its_box_is_used() -> None:
-    found = one("person", (10, 10, 30, 40), masks=(Mask(12, 12, np.ones((10, 15), bool)),))
+    found = one("person", (10, 10, 30, 40), masks=(Mask(14, 15, np.ones((20, 12), bool)),))
     full = strength(found, wish())
-    assert (full[12:22, 12:27] == 255).all()
-    assert (full > 0).sum() <= 17 * 12
+    assert (full[15:35, 14:26] == 255).all()
+    assert (full > 0).sum() <= 22 * 14
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Mask(10, 24, np.ones((16, 20), bool)),  # legs
+        Mask(10, 10, np.ones((16, 20), bool)),  # no legs
+        Mask(18, 10, np.ones((30, 12), bool)),
+        Mask(10, 10, np.ones((30, 12), bool)),
+    ],
+)
+def test_a_segment_that_leaves_a_part_of_its_box_empty_is_a_failed_one(part: Mask) -> None:
+    """Most of the box's pixels, but nothing on one of its sides: the object went on there."""
+    full = strength(one("person", (10, 10, 30, 40), masks=(part,)), wish())
+    assert (full[10:40, 10:30] == 255).all()
+
+
+def test_a_hole_in_a_segment_is_hidden_too() -> None:
+    bits = np.ones((30, 20), bool)
+    bits[3:12, 6:14] = False
+    full = strength(one("person", (10, 10, 30, 40), masks=(Mask(10, 10, bits),)), wish())
+    assert (full[10:40, 10:30] == 255).all()
 
 
 def test_a_segment_may_reach_over_its_box() -> None:
