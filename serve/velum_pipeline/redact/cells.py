@@ -8,11 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.compiled import compiled
+from velum_pipeline.compiled import compiled, inner
 from velum_pipeline.media.picture import Samples
 
-BAND = 1 << 16
-"""Rows that are summed at once: so many samples of 16 bits fit in 32."""
 WHOLE = np.float32(255)
 FULL = np.float32(1 / 255)
 """Of the strength. No product is larger than 65535 * 255, which float32 holds to the unit; so what has no strength
@@ -33,26 +31,23 @@ def averaged(
     """
     across, down = cells
     wide, high = strength.shape[1] // across, strength.shape[0] // down
-    means = np.zeros((down, across, channels), np.float32)
-    shown = np.zeros(across * wide * channels, np.uint8)
+    means = np.empty((down, across, channels), np.float32)
+    shown = np.empty(across * wide * channels, np.uint8)
     for cell_row in range(down):
-        totals, pixels = np.zeros((across, channels), np.float64), np.zeros((across, channels), np.float64)
-        for band in range(cell_row * high, (cell_row + 1) * high, BAND):
-            end = min(band + BAND, (cell_row + 1) * high)
-            sums, counts = np.zeros(shown.size, np.uint32), np.zeros(shown.size, np.uint32)
-            for row in range(band, end):
-                samples = picture[y + row, x * channels : x * channels + shown.size]
-                if outlined:
-                    _spread(strength[row, : across * wide], channels, shown)
-                    _add_outlined(sums, counts, samples, shown)
-                else:
-                    _add(sums, samples)
-            _gather(sums, wide, totals)
-            _gather(counts, wide, pixels)
+        sums, counts = np.zeros(shown.size, np.int64), np.zeros(shown.size, np.int64)
+        for row in range(cell_row * high, (cell_row + 1) * high):
+            samples = picture[y + row, x * channels : x * channels + shown.size]
+            if outlined:
+                _spread(strength[row, : across * wide], channels, shown)
+                _add_outlined(sums, counts, samples, shown)
+            else:
+                _add(sums, samples)
         for cell in range(across):
             for channel in range(channels):
-                count = max(pixels[cell, channel], 1.0) if outlined else float(high * wide)
-                means[cell_row, cell, channel] = totals[cell, channel] / count
+                first, end = cell * wide * channels + channel, (cell + 1) * wide * channels
+                total = _strided(sums, first, end, channels)
+                count = max(_strided(counts, first, end, channels), 1) if outlined else high * wide
+                means[cell_row, cell, channel] = total / count
     return means
 
 
@@ -88,10 +83,10 @@ def paint(
         _blend(samples, lines[rows[row]], lines[min(rows[row] + 1, cells.shape[0] - 1)], below[row], weights)
 
 
-@compiled
+@inner
 def _between(length: int, cells: int, smooth: bool) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For each pixel of an axis, the cell that it shows, and how much of the next."""
-    first, share = np.empty(length, np.int64), np.zeros(length, np.float32)
+    first, share = np.zeros(length, np.int64), np.zeros(length, np.float32)
     for pixel in range(length):
         place = (pixel + 0.5) * cells / length
         if smooth:
@@ -102,7 +97,7 @@ def _between(length: int, cells: int, smooth: bool) -> tuple[NDArray[np.int64], 
     return first, share
 
 
-@compiled
+@inner
 def _spread(line: NDArray[np.uint8], channels: int, samples: NDArray[np.uint8]) -> None:
     """Give every sample of a row its pixel's value."""
     if channels == 3:  # written out, the compiler does many pixels at once
@@ -117,7 +112,7 @@ def _spread(line: NDArray[np.uint8], channels: int, samples: NDArray[np.uint8]) 
                 samples[sample] = line[pixel]
 
 
-@compiled
+@inner
 def _blend(
     samples: Samples,
     above: NDArray[np.float32],
@@ -132,27 +127,25 @@ def _blend(
         samples[sample] = np.int32((kept + cover * weight) * FULL + HALF)
 
 
-@compiled
-def _add(sums: NDArray[np.uint32], samples: Samples) -> None:
+@inner
+def _add(sums: NDArray[np.int64], samples: Samples) -> None:
     for sample in range(sums.size):
         sums[sample] += samples[sample]
 
 
-@compiled
+@inner
 def _add_outlined(
-    sums: NDArray[np.uint32], counts: NDArray[np.uint32], samples: Samples, shown: NDArray[np.uint8]
+    sums: NDArray[np.int64], counts: NDArray[np.int64], samples: Samples, shown: NDArray[np.uint8]
 ) -> None:
     for sample in range(sums.size):
-        own = np.uint32(shown[sample] > 0)
-        sums[sample] += np.uint32(samples[sample]) * own
+        own = np.int64(shown[sample] > 0)
+        sums[sample] += samples[sample] * own
         counts[sample] += own
 
 
-@compiled
-def _gather(sums: NDArray[np.uint32], wide: int, totals: NDArray[np.float64]) -> None:
-    """Add the sums of single columns (W * C,) to those of cells (across, C), each ``wide`` columns."""
-    channels = totals.shape[1]
-    for cell in range(totals.shape[0]):
-        for column in range(cell * wide, (cell + 1) * wide):
-            for channel in range(channels):
-                totals[cell, channel] += sums[column * channels + channel]
+@inner
+def _strided(values: NDArray[np.int64], first: int, end: int, step: int) -> int:
+    total = 0
+    for index in range(first, end, step):
+        total += values[index]
+    return total

@@ -38,7 +38,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.compiled import compiled
+from velum_pipeline.compiled import compiled, inner
 from velum_pipeline.media.picture import Layout
 from velum_pipeline.options import ClassOptions, ObjectClass
 
@@ -193,14 +193,14 @@ def _round(
             shown[row, column, channel] = _disturbed(means[row, column, channel], own, white)
 
 
-@compiled
+@inner
 def _disturbed(value: float, noise: float, white: float) -> float:
     """A brightness rounded to LEVELS, then disturbed by NOISE times the noise; 0..white."""
     step = white / (LEVELS - 1)
     return min(max((float(np.rint(value / step)) + noise * NOISE) * step, 0.0), white)
 
 
-@compiled
+@inner
 def _nearest(means: NDArray[np.float32], tints: NDArray[np.float32], inks: bool, white: float) -> int:
     """The row of the tint for a region, by the mean of its cells' colours."""
     mean = np.zeros(3, np.float64)
@@ -219,7 +219,7 @@ def _nearest(means: NDArray[np.float32], tints: NDArray[np.float32], inks: bool,
     return nearest
 
 
-@compiled
+@inner
 def _colour(cell: NDArray[np.float32], channel: int, inks: bool, white: float) -> float:
     """Blue, green or red of a cell; of inks, which come as inverted cyan, magenta, yellow and black, multiplied out."""
     return float(cell[2 - channel]) * float(cell[3]) / white if inks else float(cell[channel])

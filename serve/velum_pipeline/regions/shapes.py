@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.compiled import compiled
+from velum_pipeline.compiled import compiled, inner
 from velum_pipeline.options import ClassOptions
 
 Strength: TypeAlias = NDArray[np.uint8]
@@ -93,7 +93,7 @@ def _quad(turn: NDArray[np.float64], width: int, height: int, margin: float, sta
     return strength
 
 
-@compiled
+@inner
 def _growth(length: int, start: int, low: float, high: float, margin: float) -> NDArray[np.float64]:
     """For ``length`` pixels from ``start`` on one axis, the growth at which the interval (low, high) reaches each."""
     half = max(high - low, MIN_EXTENT) / 2
@@ -104,7 +104,7 @@ def _growth(length: int, start: int, low: float, high: float, margin: float) -> 
     return grown
 
 
-@compiled
+@inner
 def _level(grown: float, start: float, stop: float) -> np.uint8:
     if start - stop < STEEP:
         return np.uint8(255) if grown <= stop else np.uint8(0)

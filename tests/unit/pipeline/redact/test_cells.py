@@ -43,7 +43,7 @@ def test_a_cell_without_pixels_of_its_own_is_black() -> None:
 
 @pytest.mark.parametrize("outlined", [False, True])
 def test_the_sum_of_a_very_tall_cell_does_not_run_over(outlined: bool) -> None:
-    tall = np.full((3 * cells.BAND + 7, 2), 65535, np.uint16)
+    tall = np.full((3 * 2**16 + 7, 2), 65535, np.uint16)
     strength = np.full(tall.shape, 255, np.uint8)
     assert cells.averaged(tall, 1, 0, 0, strength, outlined, (1, 1)).item() == 65535
 
