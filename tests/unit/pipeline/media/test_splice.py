@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from support import jpegreference
 from velum_pipeline import media, pipeline
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.errors import OptionError, StageFailed
+from velum_pipeline.media.kinds import JPEG
 from velum_pipeline.media.splice import blocks, frame, markers, scans, write
 from velum_pipeline.media.splice.stored import stored, stored_rectangle
 from velum_pipeline.options import ClassOptions, Ignore, Limits, Method, ObjectClass, Options
@@ -300,6 +302,14 @@ def test_arithmetic_codes_are_refused_by_name_before_anything_is_decoded(
     with pytest.raises(OptionError, match="arithmetically") as caught:
         pipeline.prepare(bytes(data), options=options())
     assert caught.value.field == "lossless"
+
+
+def test_pictures_that_would_take_minutes_are_refused_by_name(texture: Callable[..., Array]) -> None:
+    data = bytearray(jpeg(texture(HIGH, WIDE)))
+    at = data.index(b"\xff\xc0")
+    for sides, refused in (((10_000, 10_000), False), ((10_000, 10_001), True)):
+        data[at + 5 : at + 9] = struct.pack(">HH", *sides)
+        assert (media.obstacle(JPEG, bytes(data)) is not None) is refused
 
 
 @pytest.mark.parametrize(("form", "settings"), [("WEBP", {"quality": 80}), ("AVIF", {})])
