@@ -32,5 +32,5 @@ def compiled(function: Function) -> Function:
 
 
 def inner(function: Function) -> Function:
-    """The same for what only compiled functions of its module call: without a door to Python, a fifth less to compile."""
+    """The same for what only compiled functions of its module call: no door to Python, a fifth less to compile."""
     return cast(Function, njit(no_cpython_wrapper=True, **HOW)(function))
