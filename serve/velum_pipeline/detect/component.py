@@ -61,10 +61,11 @@ class _Job:
 
 
 class Component:
-    """A detector ready to run. Immutable, shared by threads."""
+    """A detector ready to run. Immutable, shared by threads. ``pack``: whose it is; names are unique in a pack only."""
 
-    def __init__(self, spec: ComponentSpec, session: Network, runtime: Runtime) -> None:
+    def __init__(self, spec: ComponentSpec, session: Network, runtime: Runtime, pack: str = "") -> None:
         self.spec = spec
+        self._source = f"{pack}/{spec.name}"
         self._session = session
         self._runtime = runtime
         self._decode = spec.decode()
@@ -153,7 +154,7 @@ class Component:
     def _sketched(self, found: Candidates, scale: tuple[float, float], offset: tuple[float, float]) -> Candidates:
         """With the decoder's outlines as segments of the picture."""
         pieces = (
-            Piece(box, self.spec.name, replace(outline, scale=scale, offset=offset))
+            Piece(box, self._source, replace(outline, scale=scale, offset=offset))
             for box, outline in zip(found.boxes, found.segments if found.segments is not None else (), strict=True)
         )
         return replace(found, segments=as_segments((piece,) for piece in pieces))

@@ -42,8 +42,8 @@ class Outline(Protocol):
 class Piece:
     """What one network saw of one object through one window.
 
-    box: float32 (4,), picture pixels; the outline's say ends there. source: the detector's name. turn: pixels by which
-    the piece was moved around a panorama after it was seen.
+    box: float32 (4,), picture pixels; the outline's say ends there. source: the detector, by pack and name. turn:
+    pixels by which the piece was moved around a panorama after it was seen.
     """
 
     box: Floats

@@ -108,7 +108,7 @@ class PackRegistry:
                 key = (file.sha256, spec.format, spec.batch, spec.resizes)
                 if key not in sessions:
                     sessions[key] = open_session(spec, self._reader.read(self.locate(name, file), file), runtime)
-                components.append(Component(spec, sessions[key], runtime))
+                components.append(Component(spec, sessions[key], runtime, name))
         return Detector(components, names)
 
     def _entry(self, name: str) -> _Entry:

@@ -365,6 +365,11 @@ def test_helpers_run_only_where_they_help(bright_model: bytes, constant: Constan
     assert vehicle.runs == 1  # type: ignore[attr-defined]
 
 
+def test_a_look_inside_what_no_pack_finds_is_left_out(bright_model: bytes, small_face: NDArray[np.uint8]) -> None:
+    detector = Detector([coarse(bright_model), looking_inside(bright_model)])
+    assert boxes(detector, small_face, options(threshold=0.3, tiling=AUTO)) == []
+
+
 def test_hints_of_several_pictures_keep_their_pictures(
     bright_model: bytes, constant: Constant, small_face: NDArray[np.uint8]
 ) -> None:

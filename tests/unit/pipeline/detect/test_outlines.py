@@ -19,6 +19,7 @@ from support.prototypenet import PERSON, VEHICLE
 from velum_pipeline import pipeline
 from velum_pipeline.detect import Component, ComponentSpec, Detector, Runtime
 from velum_pipeline.detect.component import View
+from velum_pipeline.detect.merge import SAME_OBJECT, fuse
 from velum_pipeline.detect.prototypes import LogitMap
 from velum_pipeline.detect.tiles import Window
 from velum_pipeline.detections import Detections
@@ -269,3 +270,19 @@ def test_a_view_that_was_seen_holds_no_prototypes(packs: Path) -> None:
     assert isinstance(piece.outline, LogitMap)
     assert piece.outline.logits.base is None or piece.outline.logits.base.size < 40 * 40
     assert piece.outline.logits.size < 40 * 40
+
+
+def test_two_packs_whose_detectors_have_one_name_both_have_their_say(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        manifest = net.write_pack(tmp_path / name, net.onnx_model("yolov8")) / "pack.toml"
+        text = manifest.read_text()
+        manifest.write_text(text.replace(f'[[components]]\nname = "{name}"', '[[components]]\nname = "seg"'))
+    loaded = detector(tmp_path, "one", "other")
+    assert len({component.spec.name for component in loaded.components}) == 1
+    pixels = grey(256, 128)
+    net.draw(pixels, 15, 8, 96, 44)
+    view = View(pixels, Window(0, 0, 256, 128))
+    person = ObjectClass.PERSON
+    looks = [one.detect([view], {person: 0.4})[0].found[person] for one in loaded.components]
+    (segment,) = fuse(looks, SAME_OBJECT[person], complete=2).segments
+    assert [piece.source.split("/")[0] for piece in segment] == ["one", "other"]
