@@ -50,9 +50,10 @@ class Replica:
         runtime = Runtime(threads=threads, provider=provider, **pixels)
         self.arguments = arguments
         pictures = ThreadPoolExecutor(max(MIN_PICTURE_THREADS, cpus), "picture")
-        warm = pictures.submit(pipeline.warm_up)  # beside the weights: seconds where nothing compiled is kept yet
+        # Seconds where nothing compiled is kept yet. Not waited for: the first picture meanwhile decodes and is looked
+        # at, then waits for what is left of it; and should it fail, redaction fails as it did.
+        pictures.submit(pipeline.warm_up)
         self.detector = BatchDetector(arguments.registry().load(arguments.packs, runtime))
-        warm.result()
         self._networks = ThreadPoolExecutor(1, "detect")  # the session's own threads use the cores
         self._call = batched(self._detect_batch)
         self._ongoing = 0
