@@ -61,13 +61,22 @@ class _Looks:
     def __init__(self) -> None:
         self._found: dict[ObjectClass, list[Candidates]] = defaultdict(list)
         self._complete: Counter[ObjectClass] = Counter()
+        self._limits: dict[ObjectClass, list[float]] = defaultdict(list)
 
     def add(
-        self, spec: ComponentSpec, names: Iterable[ObjectClass], sightings: Sequence[Sighting], period: int | None
+        self,
+        spec: ComponentSpec,
+        names: Iterable[ObjectClass],
+        windows: Sequence[Window],
+        sightings: Sequence[Sighting],
+        period: int | None,
     ) -> None:
-        """What a component saw through all windows that it looked at."""
+        """What a component saw through all these windows."""
         for name in names:
             together = Candidates.concatenate(sighting.found[name] for sighting in sightings)
+            if spec.inside is None and spec.input.largest is not None:
+                coarsest = min(scale(spec.input, window.width, window.height) for window in windows)
+                self._limits[name].append(spec.input.largest / coarsest)
             self._found[name].append(merge(together, SAME_OBJECT[name], period))
             self._complete[name] += spec.inside is None
 
@@ -76,8 +85,8 @@ class _Looks:
         # Of a person, one look often sees a part, and the mean then hides less: .945 of the pixels of pose_minicoco
         # instead of .991. What is rigid has fewer such parts, and the mean hits it better.
         average = name is not ObjectClass.PERSON
-        complete = max(1, self._complete[name])
-        return fuse(self._found[name], SAME_OBJECT[name], period, complete=complete, average=average)
+        complete, limits = max(1, self._complete[name]), self._limits[name]
+        return fuse(self._found[name], SAME_OBJECT[name], period, complete=complete, limits=limits, average=average)
 
 
 class Detector:
@@ -165,7 +174,7 @@ class Detector:
         for number, windows in taken:
             if windows:
                 own = list(islice(sightings, len(windows)))
-                seen[number].add(component.spec, names, own, scenes[number].layout.period)
+                seen[number].add(component.spec, names, windows, own, scenes[number].layout.period)
                 self._count(component, sum(sighting.non_finite for sighting in own))
 
     def _count(self, component: Component, non_finite: int) -> None:

@@ -73,14 +73,15 @@ def fuse(
     period: float | None = None,
     *,
     complete: int = 1,
+    limits: Sequence[float] = (),
     average: bool = True,
 ) -> Candidates:
     """The objects among what several looks saw (one class, picture pixels), best first. Each look is merged already.
 
     ``complete``: how many of the looks saw the whole picture; the others only looked again at parts of it.
-    ``average``: whether the box is the looks' mean, or the best look's.
+    ``limits``: for those of them that leave out what is large, the longest side (pixels) that they tell of; beyond it,
+    their silence is no doubt. ``average``: whether the box is the looks' mean, or the best look's.
     """
-    share = complete**-AGREEMENT
     numbers = np.concatenate([np.full(len(look), number) for number, look in enumerate(looks)] or [np.zeros(0, int)])
     together = Candidates.concatenate(looks)
     order = together.order()
@@ -89,6 +90,8 @@ def fuse(
     kept = []
     for group in groups(together, same_object, period):
         witnesses = group.witnesses(numbers, same_object)
+        longest = (group.boxes[0, 2:] - group.boxes[0, :2]).max()
+        share = max(1, complete - sum(longest > limit for limit in limits)) ** -AGREEMENT
         # A fragment inside the box is no witness for it, but what the box stands for must not be lost with its score.
         doubts = 1 - np.sort(together.scores[group.rows[witnesses]].astype(np.float64))
         alone = 1 - (1 - together.scores[group.rows].max().astype(np.float64)) ** share

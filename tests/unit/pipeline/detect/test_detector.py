@@ -175,6 +175,17 @@ def test_objects_too_large_for_a_look_are_left_to_others(bright_model: bytes, la
     assert len(detector.detect([pixels], options())[0]) == found
 
 
+def test_a_look_is_no_doubt_about_what_is_too_large_for_it(bright_model: bytes) -> None:
+    """As many looks as there are, a large object is as certain in format auto as in one look at the whole."""
+    small = DYNAMIC | {"max_side": 64}
+    further = component(bright_model, name="further", thorough=True, input=small | {"largest": 15})
+    detector = Detector([component(bright_model, input=small), further])
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    pixels[40:48, 40:48] = 160
+    (whole,), (auto,) = (detector.detect([pixels], options(tiling=tiling)) for tiling in (Tiling(), AUTO))
+    assert auto.scores.tolist() == whole.scores.tolist()
+
+
 def test_a_split_component_tells_one_object_once(bright_model: bytes) -> None:
     split = DYNAMIC | {"split": {"windows": 3, "above": 100, "overlap": 0.25, "whole": True}}
     pixels = picture(320, 64, *((x, 20) for x in range(0, 300, 40)))

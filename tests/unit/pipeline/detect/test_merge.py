@@ -219,6 +219,13 @@ def test_what_one_of_two_looks_sees_has_to_be_clearer() -> None:
     assert fused < 0.5
 
 
+def test_a_look_that_leaves_out_what_is_large_casts_no_doubt_on_it() -> None:
+    looks = [candidates(((0, 0, 100, 100), 0.5, ""), ((0, 200, 400, 400), 0.5, "")), Candidates.empty()]
+    fused = fuse(looks, 0.5, complete=2, limits=[300])
+    assert rows_of(fused) == [[0, 200, 400, 400], [0, 0, 100, 100]]
+    np.testing.assert_allclose(fused.scores, [0.5, 1 - 0.5 ** (0.5**0.5)], rtol=1e-6)
+
+
 def test_one_look_is_taken_at_its_word() -> None:
     look = candidates(((0, 0, 100, 100), 0.6, ""), ((200, 0, 300, 100), 0.9, ""))
     fused = fuse([look], 0.5)
