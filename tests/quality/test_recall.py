@@ -7,7 +7,6 @@ docs/models.md has the figures on the whole sets.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from velum_pipeline.detect import Runtime
 from velum_pipeline.packs import FetchFailed
 
 PICTURES = 20
-
-
-@pytest.fixture(scope="module")
-def data() -> Path:
-    if "VELUM_SHARED" not in os.environ:
-        pytest.skip("VELUM_SHARED names no folder with data/models and data/eval")
-    return Path(os.environ["VELUM_SHARED"]) / "data"
 
 
 @pytest.mark.parametrize(

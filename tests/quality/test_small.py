@@ -6,7 +6,6 @@ The floors are what was measured (20 and 27 of 30, format auto) less two or thre
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -22,13 +21,6 @@ CANVAS = (480, 640)
 """Height and width; what stays around the shrunk picture is grey."""
 PICTURES = 30
 LOOSE = 0.3
-
-
-@pytest.fixture(scope="module")
-def data() -> Path:
-    if "VELUM_SHARED" not in os.environ:
-        pytest.skip("VELUM_SHARED names no folder with data/models and data/eval")
-    return Path(os.environ["VELUM_SHARED"]) / "data"
 
 
 def shrunk(picture: NDArray[np.uint8], box: NDArray[np.floating], side: float) -> tuple[NDArray[np.uint8], list[float]]:
