@@ -140,12 +140,12 @@ def test_a_peer_beside_a_pack(make_pack: Make, data: Path, tmp_path: Path) -> No
 
 
 def test_pixels(make_pack: Make, make_set: Make, data: Path, tmp_path: Path) -> None:
-    """Half of the outline is where a face is found."""
+    """Half of the outline is where a face is found, and two pixels more of its 32 are the padding around it."""
     x1, y1, x2, y2 = face(8, 8)["bbox"]
     wide = [x1 - 16, y1 + 4, x2, y1 + 4, x2, y2 - 4, x1 - 16, y2 - 4]
     make_set("a", [([(8, 8)], [face(8, 8, polygons=[wide])])])
     evaluated(data, "--pack", make_pack(), "--json", tmp_path / "out.json")
-    assert rows(tmp_path / "out.json")[0]["pixel_recall"] == pytest.approx(0.5, abs=0.06)
+    assert rows(tmp_path / "out.json")[0]["pixel_recall"] == pytest.approx(18 / 32, abs=0.04)
 
 
 def test_where_there_is_nothing_to_measure_by(make_pack: Make, make_set: Make, data: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from evaluation.coverage import Coverage, coverage, outline
 from evaluation.sets import LabelledObject
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options
+from velum_pipeline.regions import build
 
 OPTIONS = Options(Method.BLUR, {name: ClassOptions.default(name) for name in (ObjectClass.FACE, ObjectClass.PERSON)})
 BOX = (10.0, 10.0, 30.0, 30.0)
@@ -69,6 +70,9 @@ def test_ignored_objects_and_those_without_outlines_have_no_pixels() -> None:
 
 def test_the_gradient_around_a_face_does_not_hide() -> None:
     face = LabelledObject(ObjectClass.FACE, BOX, False, (square(0, 0, 64, 48),))
-    got = coverage([face], found(("face", 10, 10, 30, 30)), OPTIONS, 64, 48)[ObjectClass.FACE]
+    wide = Options(Method.BLUR, {ObjectClass.FACE: ClassOptions(0.5, 0.5, gradient_start=1.0)})
+    (region,) = build(boxed := found(("face", 10, 10, 30, 30)), wide, 64, 48)
+    assert region is not None
+    got = coverage([face], boxed, wide, 64, 48)[ObjectClass.FACE]
     assert got.labelled == 64 * 48
-    assert 20 * 20 <= got.hidden < 24 * 24  # the gradient's own outer edge is the box of 26 x 26
+    assert 20 * 20 <= got.hidden < 28 * 28 < np.count_nonzero(region.strength)  # the gradient goes on to 40 x 40
