@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "hack" / "evaluate"
 LABELLED = {
@@ -24,10 +21,9 @@ LABELLED = {
 }
 
 
-@pytest.mark.skipif("VELUM_SHARED" not in os.environ, reason="VELUM_SHARED names no folder with data/eval")
-def test_every_set_gives_its_rows(tmp_path: Path) -> None:
-    data, out = Path(os.environ["VELUM_SHARED"]) / "data" / "eval", tmp_path / "out.json"
-    arguments = ["--pack", "street", "--data", str(data), "--limit", "4", "--json", str(out)]
+def test_every_set_gives_its_rows(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--pack", "street", "--data", str(data / "eval"), "--limit", "4", "--json", str(out)]
     done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())

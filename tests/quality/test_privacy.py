@@ -6,7 +6,6 @@ defaults and on what shows the most. docs/security.md has the figures.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,10 @@ MARGIN = 0.07
 
 
 @pytest.fixture(scope="module")
-def faces() -> Iterator[Faces]:
-    if "VELUM_SHARED" not in os.environ:
-        pytest.skip("VELUM_SHARED names no folder with data/eval")
+def faces(data: Path) -> Iterator[Faces]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    yield load(gallery(Path(os.environ["VELUM_SHARED"]) / "data" / "eval", FACES)[0])
+    yield load(gallery(data / "eval", FACES)[0])
     cv2.setNumThreads(threads)
 
 

@@ -1,8 +1,9 @@
 """Redaction in place: every region of a picture, one after the other, each touching its own rectangle and nothing else.
 
-A later region averages what an earlier one left, so overlaps never show more than either. Opacity is redacted like a
-colour, because a cut-out shows its shape by nothing else; where it is the same all over a region it shows nothing and
-stays, so that opaque pictures stay opaque. Full frames are never copied or blended: the cost follows the regions' area.
+A later region averages what an earlier one left, so no pixel of an overlap shows more than either. Opacity is redacted
+like a colour, because a cut-out shows its shape by nothing else; where it is the same all over a region it shows
+nothing and stays, so that opaque pictures stay opaque. Full frames are never copied or blended: the cost follows the
+regions' area.
 """
 
 from __future__ import annotations

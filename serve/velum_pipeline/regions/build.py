@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.detections import Detections, Floats, Mask
+from velum_pipeline.detections import Detections, Mask
 from velum_pipeline.options import ClassOptions, Ignore, ObjectClass, Options
 from velum_pipeline.regions import quads, shapes
 from velum_pipeline.regions.region import Region
@@ -72,7 +72,8 @@ def _region(
     object_class = detections.classes[row]
     mask = detections.masks[row] if detections.masks else None
     outlined = not options.bbox and not object_class.relative_kernel
-    segment = outlined and mask is not None and _shows_all(mask, detections.boxes[row])
+    own = detections.boxes[row]
+    segment = outlined and mask is not None and mask.plausible(own) and mask.reaches(own)
     if segment and mask is not None:
         x, y, strength = _segment_strength(mask, box, width, height)
     elif object_class is ObjectClass.LICENSE_PLATE:
@@ -133,10 +134,6 @@ def _grown(box: Box, growth: float, width: int, height: int) -> Window:
     x2 = min(max(math.ceil(box[2] + pad_x), x1 + 1), width)
     y2 = min(max(math.ceil(box[3] + pad_y), y1 + 1), height)
     return x1, y1, x2, y2
-
-
-def _shows_all(mask: Mask, box: Floats) -> bool:
-    return mask.plausible(box) and mask.reaches(box)
 
 
 def _segment_strength(mask: Mask, box: Box, width: int, height: int) -> Placed:

@@ -101,14 +101,7 @@ def heics() -> Iterator[Entry]:
     for name, values in (("Display P3", DISPLAY_P3), ("BT.2020 PQ", BT2020_PQ), ("limited range", LIMITED)):
         profile = dict(zip(NCLX, values, strict=True))
         yield lossy(f"heic {name}", partial(heic, nclx_profile=profile, chroma="444"))
-    for width, height in ((1, 1), (17, 1), (121, 87)):
-        yield lossy(
-            f"heic {width} x {height}", partial(heic, scene(width, height)), truth=partial(scene, width, height)
-        )
-    for orientation in range(1, 9):
-        stored = upright(scene(), {6: 8, 8: 6}.get(orientation, orientation))
-        yield lossy(f"heic orientation {orientation}", partial(heic, stored, exif=meta.exif(orientation)), camera=True)
-    yield lossy("heic XMP", partial(heic, xmp=meta.PLAIN_XMP), rights=True)
+    yield from _shaped("heic", heic)
     yield lossy(
         "heic thumbnail in EXIF",
         partial(heic, exif=meta.exif(1, meta.preview())),
@@ -131,6 +124,21 @@ def heics() -> Iterator[Entry]:
     )
 
 
+def _shaped(name: str, write: Callable[..., bytes]) -> Iterator[Entry]:
+    """Odd sizes, all orientations and a plain XMP packet, as both formats have them."""
+    lossy = partial(Entry, tolerance=LOSSY)
+    for width, height in ((1, 1), (17, 1), (121, 87)):
+        yield lossy(
+            f"{name} {width} x {height}", partial(write, scene(width, height)), truth=partial(scene, width, height)
+        )
+    for orientation in range(1, 9):
+        stored = upright(scene(), {6: 8, 8: 6}.get(orientation, orientation))
+        yield lossy(
+            f"{name} orientation {orientation}", partial(write, stored, exif=meta.exif(orientation)), camera=True
+        )
+    yield lossy(f"{name} XMP", partial(write, xmp=meta.PLAIN_XMP), rights=True)
+
+
 def avifs() -> Iterator[Entry]:
     """All AVIF files."""
     lossy = partial(Entry, tolerance=LOSSY)
@@ -140,14 +148,7 @@ def avifs() -> Iterator[Entry]:
     yield lossy("avif with alpha", partial(avif, clear()), truth=lambda: see_through(scene()), mode="RGBA")
     yield lossy("avif ICC", partial(avif, icc_profile=meta.icc()), icc=meta.icc())
     yield lossy("avif Display P3", lambda: avif().replace(b"colrnclx\0\1", b"colrnclx\0\x0c", 1))
-    for width, height in ((1, 1), (17, 1), (121, 87)):
-        yield lossy(
-            f"avif {width} x {height}", partial(avif, scene(width, height)), truth=partial(scene, width, height)
-        )
-    for orientation in range(1, 9):
-        stored = upright(scene(), {6: 8, 8: 6}.get(orientation, orientation))
-        yield lossy(f"avif orientation {orientation}", partial(avif, stored, exif=meta.exif(orientation)), camera=True)
-    yield lossy("avif XMP", partial(avif, xmp=meta.PLAIN_XMP), rights=True)
+    yield from _shaped("avif", avif)
     yield lossy(
         "avif thumbnail in EXIF",
         lambda: avif(exif=meta.exif(1, meta.preview()).replace(*_hidden_orientation())),
