@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.arrays import Array, namespace
+from velum_pipeline.detect.corners import believed
 from velum_pipeline.detect.segments import Segments, as_segments
 from velum_pipeline.detections import Floats
 
@@ -134,12 +135,12 @@ def usable(
 ) -> tuple[Candidates, int]:
     """Candidates of the rows with finite numbers and a positive area; and how many rows were not finite.
 
-    A row whose corners alone are not finite keeps its box: a box without corners still covers the plate.
+    A row whose corners alone cannot be believed keeps its box: a box without corners still covers the plate.
     """
     boxes = np.asarray(boxes, np.float32)  # the dtype first: what float32 cannot hold is not finite
     finite = np.isfinite(boxes).all(axis=1)
     solid = finite & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if corners is not None:
-        corners = np.where(np.isfinite(corners).all(axis=(1, 2), keepdims=True), corners, np.float32(np.nan))
+        corners = believed(np.asarray(corners, np.float32), boxes)
     found = replace(Candidates.of(boxes, scores, corners), segments=segments)
     return found.select(solid), int(np.count_nonzero(~finite))

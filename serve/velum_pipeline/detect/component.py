@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from velum_pipeline.detect.arrays import host_floats
 from velum_pipeline.detect.calibration import SCORE_SLACK, Calibration
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.decoders import LABELLED_DECODERS, Decoded
+from velum_pipeline.detect.decoders import Decoded
 from velum_pipeline.detect.inputs import Placement, prepare, target
 from velum_pipeline.detect.merge import SAME_OBJECT, merge
 from velum_pipeline.detect.segments import Piece, as_segments, settled
@@ -132,7 +132,7 @@ class Component:
         for slot, job in zip(batch, jobs, strict=True):
             prepare(job.window.crop(views[job.view].picture), job.placement, self.spec.input, slot)
         outputs = self._session.run(batch)
-        if self.spec.decoder not in LABELLED_DECODERS:  # the others are written for numpy
+        if not self.spec.takes_tensors:
             outputs = {name: host_floats(output) for name, output in outputs.items()}
         return self._decode(outputs, (height, width), floors)
 

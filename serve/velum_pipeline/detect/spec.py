@@ -198,6 +198,11 @@ class ComponentSpec(Frozen):
         """What runs the weights: ONNX Runtime, or torch."""
         return "pt2" if self.file.endswith(".pt2") else "onnx"
 
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether the decoder reads outputs where torch left them."""
+        return (DECODERS.get(self.decoder) or LABELLED_DECODERS[self.decoder]).tensors
+
     def decode(self) -> Decode:
         """The decoder, told about its network."""
         if self.head is None:

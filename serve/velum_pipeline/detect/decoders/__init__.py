@@ -15,11 +15,12 @@ from velum_pipeline.detect.decoders.base import Decode, Decoded, Decoder, Floors
 from velum_pipeline.detect.decoders.centerface import CENTERFACE
 from velum_pipeline.detect.decoders.picodet import PICODET
 from velum_pipeline.detect.decoders.prototypemasks import PROTOTYPE_MASKS
+from velum_pipeline.detect.decoders.street import STREET
 from velum_pipeline.detect.decoders.yolov5face import YOLOV5FACE_PLATE
 from velum_pipeline.detect.decoders.yunet import YUNET
 
 DECODERS: Mapping[str, Decoder] = MappingProxyType(
-    {decoder.name: decoder for decoder in (CENTERFACE, YUNET, YOLOV5FACE_PLATE, PICODET)}
+    {decoder.name: decoder for decoder in (CENTERFACE, YUNET, YOLOV5FACE_PLATE, PICODET, STREET)}
 )
 
 """The decoders that know what their network tells."""

@@ -49,28 +49,28 @@ Decode = Callable[[Outputs, tuple[int, int], Floors], list[Decoded]]
 class Decoder:
     """``decode(outputs, (height, width), floors)`` gives one Decoded per picture of the batch, without suppression.
 
-    ``finds`` are the classes that it can tell. ``decode`` raises ModelInvalid when the outputs are not its network's.
+    ``finds`` are the classes that it can tell. ``tensors``: whether it reads torch tensors too, or numpy arrays only.
+    ``decode`` raises ModelInvalid when the outputs are not its network's.
     """
 
     name: str
     finds: frozenset[ObjectClass]
     decode: Decode
+    tensors: bool = False
 
 
 @dataclass(frozen=True)
 class LabelledDecoder:
-    """A decoder for networks of any labels: ``bind(head)`` makes ``decode``, which takes numpy arrays or tensors.
-
-    ``layouts`` are the words for a head's layout.
-    """
+    """A decoder for networks of any labels: ``bind(head)`` makes ``decode``. ``layouts`` are the words for a head's."""
 
     name: str
     finds: frozenset[ObjectClass]
     layouts: frozenset[str]
     bind: Callable[[Head], Decode]
+    tensors: bool = False
 
 
-def positional(outputs: Outputs, decoder: str, count: int) -> Sequence[Floats]:
+def positional(outputs: Outputs, decoder: str, count: int) -> Sequence[Array]:
     """The outputs by position, for graphs whose names are numbers. Raises ModelInvalid when there are fewer."""
     if len(outputs) < count:
         raise ModelInvalid(f"decoder {decoder} needs {count} outputs, the model has {', '.join(outputs)}")

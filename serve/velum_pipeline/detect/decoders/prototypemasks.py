@@ -115,4 +115,4 @@ def _scores(rows: Array, head: Head, object_class: ObjectClass) -> Array:
     return best if head.layout == YOLOV8 else best * rows[:, 4]
 
 
-PROTOTYPE_MASKS = LabelledDecoder(NAME, frozenset(ObjectClass), frozenset(COEFFICIENTS_FROM), _bind)
+PROTOTYPE_MASKS = LabelledDecoder(NAME, frozenset(ObjectClass), frozenset(COEFFICIENTS_FROM), _bind, tensors=True)

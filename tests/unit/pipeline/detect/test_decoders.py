@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from velum_pipeline.detect.candidates import MAX_CANDIDATES
@@ -164,9 +165,82 @@ def test_the_best_candidates_survive_the_limit() -> None:
     np.testing.assert_array_equal(np.sort(decoded.found[FACE].scores)[::-1], best)
 
 
+def street(height: int = 96, width: int = 160, batch: int = 1) -> Arrays:
+    counts = [[-(-height // s) * -(-width // s) for s in strides] for strides in ((8, 16, 32, 64), (4, 8, 16, 32))]
+    return {
+        "objects": np.zeros((batch, sum(counts[0]), 6), np.float32),
+        "parts": np.zeros((batch, sum(counts[1]), 14), np.float32),
+    }
+
+
+def street_scene() -> Arrays:
+    """Two pictures; the second shows one object of each class, the vehicle in the last cell and the face in the first.
+
+    96 / 64 and 160 / 64 are no whole numbers: the coarsest map has 2 x 3 cells.
+    """
+    outputs = street(batch=2)
+    assert outputs["objects"].shape[1] == 240 + 60 + 15 + 6
+    outputs["objects"][1, 300] = [0.9, 0.1, 10, 12, 40, 90]
+    outputs["objects"][1, -1] = [0.2, 0.7, 50, 60, 150, 95]
+    outputs["parts"][1, 0] = [0.8, 0, 20, 14, 28, 24, *range(8)]
+    outputs["parts"][1, 33] = [0.1, 0.6, 80, 80, 110, 90, 80, 80, 109, 81, 110, 90, 81, 89]
+    return outputs
+
+
+def test_street_boxes_of_four_classes() -> None:
+    first, second = decode("street", street_scene(), (96, 160), face=0.5, license_plate=0.5, person=0.5, vehicle=0.5)
+    assert [len(first.found[name]) for name in ObjectClass] == [0, 0, 0, 0]
+    boxes = {PERSON: [10, 12, 40, 90], VEHICLE: [50, 60, 150, 95], FACE: [20, 14, 28, 24], PLATE: [80, 80, 110, 90]}
+    scores = {PERSON: 0.9, VEHICLE: 0.7, FACE: 0.8, PLATE: 0.6}
+    for name in ObjectClass:
+        np.testing.assert_allclose(second.found[name].boxes, [boxes[name]])
+        np.testing.assert_allclose(second.found[name].scores, [scores[name]], rtol=1e-6)
+    np.testing.assert_allclose(second.found[PLATE].corners, [[[80, 80], [109, 81], [110, 90], [81, 89]]])
+    assert np.isnan(second.found[FACE].corners).all()
+    assert first.non_finite == second.non_finite == 0
+
+
+def test_street_tells_only_what_is_wanted() -> None:
+    outputs = street_scene()
+    outputs["objects"][:] = np.nan  # nobody asks, and what is not read cannot be missed
+    _, second = decode("street", outputs, (96, 160), license_plate=0.5)
+    assert set(second.found) == {PLATE}
+    assert second.non_finite == 0
+
+
+def test_street_drops_what_is_not_finite() -> None:
+    outputs = street_scene()
+    outputs["objects"][1, :2, 0] = [np.nan, np.inf]
+    outputs["objects"][1, 2] = [0.9, 0, 1, 2, np.nan, 4]
+    outputs["parts"][1, 33, 9] = np.nan  # a corner
+    _, second = decode("street", outputs, (96, 160), person=0.5, license_plate=0.5)
+    assert len(second.found[PERSON]) == 1
+    assert second.non_finite == 3
+    assert len(second.found[PLATE]) == 1
+    assert np.isnan(second.found[PLATE].corners).all()
+
+
+def test_street_reads_tensors_as_arrays() -> None:
+    outputs = street_scene()
+    tensors = {name: torch.from_numpy(array) for name, array in outputs.items()}
+    wanted = dict.fromkeys(ObjectClass, 0.15)
+    for one, other in zip(*(DECODERS["street"].decode(o, (96, 160), wanted) for o in (outputs, tensors)), strict=True):
+        for name in ObjectClass:
+            np.testing.assert_array_equal(one.found[name].boxes, other.found[name].boxes)
+            np.testing.assert_array_equal(one.found[name].scores, other.found[name].scores)
+            np.testing.assert_array_equal(one.found[name].corners, other.found[name].corners)
+
+
 @pytest.mark.parametrize(
     ("name", "outputs"),
     [
+        ("street", {"objects": street(64, 96)["objects"]}),
+        ("street", street(96, 96)),
+        ("street", {key: value[..., :-1] for key, value in street(64, 96).items()}),
+        ("street", {key: value[:, 1:] for key, value in street(64, 96).items()}),
+        ("street", street(64, 96) | {"parts": street(64, 96)["parts"][:, :-4]}),
+        ("street", dict(reversed(street(64, 96).items()))),
+        ("street", {key: value[None] for key, value in street(64, 96).items()}),
         ("centerface", {"537": np.zeros((1, 1, 8, 8), np.float32)}),
         ("centerface", {key: np.zeros((1, 1, 8, 8), np.float32) for key in "abcd"}),
         ("centerface", {key: value[:, :, :-1] for key, value in centerface().items()}),
