@@ -2,9 +2,12 @@
 
 TrainingError
 ├── StepMissing      a step is not there; names its module
+├── DataMissing      there is no folder of sets
 ├── SetInvalid       a set cannot be used; names the set and the file
 ├── LabelsInvalid    labels.jsonl cannot be used; names the line
-└── TeacherInvalid   what a teacher saw, as it was kept, cannot be used; names the file
+├── TeacherInvalid   what a teacher saw, as it was kept, cannot be used; names the file
+├── WeightsInvalid   a file of weights is not the network that it should be
+└── CheckpointInvalid  a checkpoint cannot be gone on with
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ class StepMissing(TrainingError):
 
     def __init__(self, step: str, module: str) -> None:
         super().__init__(f"{step}: this checkout has no {module}")
+
+
+class DataMissing(TrainingError):
+    """Nobody said where the pictures are, or they are not there."""
 
 
 class SetInvalid(TrainingError):
@@ -42,3 +49,17 @@ class TeacherInvalid(TrainingError):
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}; delete the file to look again")
+
+
+class WeightsInvalid(TrainingError):
+    """A file of weights is not the network that it should be."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+
+
+class CheckpointInvalid(TrainingError):
+    """A checkpoint cannot be gone on with."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")

@@ -5,7 +5,8 @@
                   "source": "hand" | "teacher"}]}
 
 PATH is relative to the folder of the sets; coordinates are pixels of the stored picture. A class under ``classes`` is
-labelled: where no object of it lies there is none. Of other classes only the objects count, never the rest of the picture.
+labelled: where no object of it lies there is none. Of other classes only the objects count, and the rest of the picture
+says nothing.
 """
 
 from __future__ import annotations
