@@ -1,1 +1,1 @@
-"""The detector of `velum-street`: a frozen PicoDet-S for persons and vehicles, and a tower of our own for faces and plates."""
+"""The detector of `velum-street`: a frozen PicoDet-S for persons and vehicles, a tower for faces and plates."""

@@ -52,8 +52,9 @@ class Detector(nn.Module):
         person, vehicles = labels.split([len(PERSON_ROWS), len(VEHICLE_ROWS)], 2)
         scores = torch.cat([person, vehicles.amax(2, keepdim=True)], 2).sigmoid()
         distances = (sides.reshape(rows.shape[0], -1, 4, BINS).softmax(3) @ self.bins).squeeze(3)
-        centres, strides = torch.cat([_cells(m) for m in maps]), torch.cat(
-            [m.new_full((m.shape[2] * m.shape[3], 1), float(s)) for m, s in zip(maps, STRIDES, strict=True)]
+        centres, strides = (
+            torch.cat([_cells(m) for m in maps]),
+            torch.cat([m.new_full((m.shape[2] * m.shape[3], 1), float(s)) for m, s in zip(maps, STRIDES, strict=True)]),
         )
         return torch.cat([scores, _boxes(centres * strides, distances * strides)], 2)
 
