@@ -19,11 +19,11 @@ from velum_pipeline.detect.candidates import Candidates
 from velum_pipeline.detect.decoders import Decoded
 from velum_pipeline.detect.inputs import Placement, prepare, target
 from velum_pipeline.detect.merge import SAME_OBJECT, merge
+from velum_pipeline.detect.networks import open_session
 from velum_pipeline.detect.segments import Piece, as_segments, settled
-from velum_pipeline.detect.session import Network, Runtime, Session
+from velum_pipeline.detect.session import Network, Runtime
 from velum_pipeline.detect.spec import ComponentSpec
 from velum_pipeline.detect.tiles import Window
-from velum_pipeline.detect.torchsession import TorchSession
 from velum_pipeline.options import DEFAULT_CLASS_OPTIONS, ObjectClass
 
 NATIVE_FLOOR = 0.01
@@ -184,9 +184,3 @@ def _inside(found: Candidates, window: Window, view: View) -> Candidates:
     )
     solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return replace(found, boxes=boxes, cut=near & inner).select(solid)
-
-
-def open_session(spec: ComponentSpec, model: bytes, runtime: Runtime) -> Network:
-    """The session that a component needs for its weights. Raises ModelInvalid."""
-    session = TorchSession if spec.format == "pt2" else Session
-    return session(spec.name, model, runtime, free_batch=spec.batch, free_size=spec.resizes)

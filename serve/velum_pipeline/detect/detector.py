@@ -2,7 +2,8 @@
 
 What one component saw through all windows is merged, and is one look; what the looks of several components say of one
 object is fused. Where the request leaves it to us how to look, components that are ``thorough`` look too, and then
-those that look ``inside`` what was found.
+those that look ``inside`` what was found. Persons and vehicles that are left get their outlines last, where a pack has
+a network for that.
 
 ``Detector.detect`` is what the rest of the pipeline sees. It is thread-safe: sessions are shared, and the only thing it
 changes is a counter under a lock.
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 from velum_pipeline.detect import hints
 from velum_pipeline.detect.calibration import SCORE_SLACK
 from velum_pipeline.detect.candidates import Candidates
-from velum_pipeline.detect.component import Component, Sighting, View
+from velum_pipeline.detect.component import Component, View
 from velum_pipeline.detect.errors import ClassNotFound, DetectionFailed
 from velum_pipeline.detect.inputs import scale
-from velum_pipeline.detect.merge import SAME_OBJECT, fuse, merge, opened
+from velum_pipeline.detect.looks import Looks
+from velum_pipeline.detect.merge import opened
+from velum_pipeline.detect.outlines import Outliner, by_class
 from velum_pipeline.detect.segments import drawn
 from velum_pipeline.detect.spec import ComponentSpec
 from velum_pipeline.detect.tiles import Layout, Window, layout
@@ -55,46 +58,18 @@ class _Scene:
         return self.picture.shape[1], self.picture.shape[0]
 
 
-class _Looks:
-    """What the components saw of one scene, one look each."""
-
-    def __init__(self) -> None:
-        self._found: dict[ObjectClass, list[Candidates]] = defaultdict(list)
-        self._complete: Counter[ObjectClass] = Counter()
-        self._limits: dict[ObjectClass, list[float]] = defaultdict(list)
-
-    def add(
-        self,
-        spec: ComponentSpec,
-        names: Iterable[ObjectClass],
-        windows: Sequence[Window],
-        sightings: Sequence[Sighting],
-        period: int | None,
-    ) -> None:
-        """What a component saw through all these windows."""
-        for name in names:
-            together = Candidates.concatenate(sighting.found[name] for sighting in sightings)
-            if spec.inside is None and spec.input.largest is not None:
-                coarsest = min(scale(spec.input, window.width, window.height) for window in windows)
-                self._limits[name].append(spec.input.largest / coarsest)
-            self._found[name].append(merge(together, SAME_OBJECT[name], period))
-            self._complete[name] += spec.inside is None
-
-    def fused(self, name: ObjectClass, period: int | None) -> Candidates:
-        """The objects of a class, best first."""
-        # Of a person, one look often sees a part, and the mean then hides less: .945 of the pixels of pose_minicoco
-        # instead of .991. What is rigid has fewer such parts, and the mean hits it better.
-        average = name is not ObjectClass.PERSON
-        complete, limits = max(1, self._complete[name]), self._limits[name]
-        return fuse(self._found[name], SAME_OBJECT[name], period, complete=complete, limits=limits, average=average)
-
-
 class Detector:
-    """The components of one or several packs. ``packs`` are their names, for errors."""
+    """The components of one or several packs, and their outliners: of each class, the first one counts.
 
-    def __init__(self, components: Sequence[Component], packs: Sequence[str] = ()) -> None:
+    ``packs`` are their names, for errors.
+    """
+
+    def __init__(
+        self, components: Sequence[Component], packs: Sequence[str] = (), outliners: Sequence[Outliner] = ()
+    ) -> None:
         self.components = tuple(components)
         self.packs = tuple(packs)
+        self._outliners = by_class(outliners)
         self._dropped = 0
         self._lock = threading.Lock()
 
@@ -135,15 +110,15 @@ class Detector:
             and any(hints.worthwhile(c.spec, scene.finest.get(c.spec.file, 0.0), scene.size) for scene in scenes)
         ]
         seen = self._seen(scenes, plain, inside, options)
-        return [_detections(looks, scene, options) for looks, scene in zip(seen, scenes, strict=True)]
+        return [self._detections(looks, scene, options) for looks, scene in zip(seen, scenes, strict=True)]
 
     def _seen(
         self, scenes: Sequence[_Scene], plain: Sequence[Component], inside: Sequence[Component], options: Options
-    ) -> list[_Looks]:
+    ) -> list[Looks]:
         """What the looks saw of each scene: first of all of it, then inside what was found."""
         wanted = {name: _floor(name, asked) for name, asked in options.thresholds.items()}
         helpers = {c.spec.inside: hints.HOST_SCORE for c in inside if c.spec.inside is not None}
-        seen = [_Looks() for _ in scenes]
+        seen = [Looks() for _ in scenes]
         everywhere = [(number, scene.layout.windows) for number, scene in enumerate(scenes)]
         for component in plain:
             floors = wanted if component.spec.thorough else helpers | wanted
@@ -158,7 +133,7 @@ class Detector:
         scenes: Sequence[_Scene],
         places: Sequence[tuple[int, Sequence[Window]]],
         floors: Mapping[ObjectClass, float],
-        seen: Sequence[_Looks],
+        seen: Sequence[Looks],
     ) -> None:
         """Add the component's look at these windows, given with their scene's number; a scene occurs once."""
         names = component.classes & set(floors)
@@ -175,11 +150,30 @@ class Detector:
             if windows:
                 own = list(islice(sightings, len(windows)))
                 seen[number].add(component.spec, names, windows, own, scenes[number].layout.period)
-                self._count(component, sum(sighting.non_finite for sighting in own))
+                self._count(component.spec.name, sum(sighting.non_finite for sighting in own))
 
-    def _count(self, component: Component, non_finite: int) -> None:
+    def _detections(self, looks: Looks, scene: _Scene, options: Options) -> Detections:
+        told, period = [], scene.layout.period
+        for name in sorted(options.classes, key=list(ObjectClass).index):
+            found = _above(looks.fused(name, period), options.classes[name].threshold)
+            masked = not options.bbox and not name.relative_kernel  # faces and plates are never shown by outline
+            if masked and name in self._outliners:
+                outliner = self._outliners[name]
+                outlined = outliner.outlined(found, scene.picture, period)
+                self._count(outliner.spec.name, outlined.non_finite)
+                found = outlined.candidates
+            if period is not None:
+                found = opened(found, period).ordered()
+            corners = None if np.isnan(found.corners).all() else found.corners
+            masks = None
+            if masked and found.segments is not None:
+                masks = tuple(drawn(segment, *scene.size) for segment in found.segments)
+            told.append(Detections(found.boxes, found.scores, as_classes([name] * len(found)), corners, masks))
+        return Detections.concatenate(told).clipped(*scene.size)
+
+    def _count(self, network: str, non_finite: int) -> None:
         if non_finite:
-            logger.warning("detector %s gave %d numbers that are not finite; dropped", component.spec.name, non_finite)
+            logger.warning("network %s gave %d numbers that are not finite; dropped", network, non_finite)
             with self._lock:
                 self._dropped += non_finite
 
@@ -204,7 +198,7 @@ def _floor(object_class: ObjectClass, asked: float) -> float:
 
 
 def _places_inside(
-    spec: ComponentSpec, scenes: Sequence[_Scene], seen: Sequence[_Looks]
+    spec: ComponentSpec, scenes: Sequence[_Scene], seen: Sequence[Looks]
 ) -> list[tuple[int, list[Window]]]:
     """The windows in which a component looks into its hosts, for each scene's number."""
     if spec.inside is None:
@@ -222,21 +216,6 @@ def _places_inside(
         )
         for number, (scene, looks) in enumerate(zip(scenes, seen, strict=True))
     ]
-
-
-def _detections(looks: _Looks, scene: _Scene, options: Options) -> Detections:
-    by_class, period = [], scene.layout.period
-    for name in sorted(options.classes, key=list(ObjectClass).index):
-        found = _above(looks.fused(name, period), options.classes[name].threshold)
-        if period is not None:
-            found = opened(found, period).ordered()
-        corners = None if np.isnan(found.corners).all() else found.corners
-        masks = None
-        # Faces and plates are never shown by outline.
-        if found.segments is not None and not options.bbox and not name.relative_kernel:
-            masks = tuple(drawn(segment, *scene.size) for segment in found.segments)
-        by_class.append(Detections(found.boxes, found.scores, as_classes([name] * len(found)), corners, masks))
-    return Detections.concatenate(by_class).clipped(*scene.size)
 
 
 def _above(found: Candidates, threshold: float) -> Candidates:

@@ -6,7 +6,8 @@ Exporters bake the size they were run with into the graph. Four things have to c
 2. Channel shuffles (ShuffleNet v2, Ma et al. 2018) are exported as Reshape to (1, groups, C/groups, H, W), Transpose of
    axes 1 and 2, Reshape back, with H and W as constants. The three are one fixed permutation of channels, so they
    become one Gather along axis 1, which knows no size.
-3. Reshapes whose constant target begins with a batch of 1 begin with 0, which in ONNX means "as in the input".
+3. Reshapes whose constant target begins with a batch of 1 begin with 0, which in ONNX means "as in the input"; but not
+   those of weights, stored as float16 and cast or as they are.
 4. Initializers listed as inputs (ONNX IR 3 demanded that) leave the inputs: otherwise the runtime may not fold them.
 
 Whether the result computes the same is not argued but tested, with every shipped model.
@@ -107,6 +108,7 @@ def _shuffle_from(
 def _free_batch_reshapes(graph: Any) -> None:
     constants = _constants(graph)
     weights = {tensor.name for tensor in graph.initializer}
+    weights |= {node.output[0] for node in graph.node if node.op_type == "Cast" and node.input[0] in weights}
     for node in list(graph.node):
         if node.op_type != "Reshape" or node.input[0] in weights:
             continue

@@ -43,19 +43,28 @@ class Piece:
     """What one network saw of one object through one window.
 
     box: float32 (4,), picture pixels; the outline's say ends there. source: the detector, by pack and name. turn:
-    pixels by which the piece was moved around a panorama after it was seen.
+    pixels by which the piece was moved around a panorama after it was seen. reach: float32 (4,), a box about ``box``
+    into which the outline is drawn as well; that it may mark more there does not mean that the rest is not the object.
     """
 
     box: Floats
     source: str = UNKNOWN
     outline: Outline | None = None
     turn: int = 0
+    reach: Floats | None = None
+
+    @property
+    def extent(self) -> Floats:
+        """The box (4,) in which the piece may mark pixels."""
+        return self.box if self.outline is None or self.reach is None else self.reach
 
     def turned(self, step: float) -> Piece:
         """The piece, moved to the right by whole turns of a panorama."""
         if step == 0:
             return self
-        return replace(self, box=self.box + np.array([step, 0, step, 0], np.float32), turn=self.turn + round(step))
+        along = np.array([step, 0, step, 0], np.float32)
+        reach = None if self.reach is None else self.reach + along
+        return replace(self, box=self.box + along, turn=self.turn + round(step), reach=reach)
 
     def settled(self) -> Piece:
         """The piece, free of the network's outputs."""
@@ -116,31 +125,32 @@ def drawn(segment: Segment | None, width: int, height: int) -> Mask | None:
     """The object's pixels in a width x height picture; None where no piece has an outline that can be right."""
     if segment is None:
         return None
-    spans = [_span(piece.box, width, height) for piece in segment]
-    x1, y1 = min(span[0] for span in spans), min(span[1] for span in spans)
-    x2, y2 = max(span[2] for span in spans), max(span[3] for span in spans)
-    outlines = [_outline(piece, span) for piece, span in zip(segment, spans, strict=True)]
+    outlines = [_outline(piece, width, height) for piece in segment]
     if all(outline is None for outline in outlines):
         return None
+    boxes = [_span(piece.box, width, height) for piece in segment]
+    extents = [_span(piece.extent, width, height) for piece in segment]
+    x1, y1 = min(span[0] for span in extents), min(span[1] for span in extents)
+    x2, y2 = max(span[2] for span in extents), max(span[3] for span in extents)
     bits = np.zeros((y2 - y1, x2 - x1), np.bool_)
-    parts = [bits[top - y1 : bottom - y1, left - x1 : right - x1] for left, top, right, bottom in spans]
-    plain = [outline is None for outline in outlines]
     for filled in (True, False):  # boxes first: inside its own box an outline decides
-        for part, is_plain in zip(parts, plain, strict=True):
-            if is_plain == filled:
-                part[:] = filled
-    for part, outline in zip(parts, outlines, strict=True):
+        for outline, (left, top, right, bottom) in zip(outlines, boxes, strict=True):
+            if (outline is None) == filled:
+                bits[top - y1 : bottom - y1, left - x1 : right - x1] = filled
+    for outline in outlines:
         if outline is not None:
-            np.logical_or(part, outline, out=part)
+            part = bits[outline.y - y1 :, outline.x - x1 :][: outline.bits.shape[0], : outline.bits.shape[1]]
+            np.logical_or(part, outline.bits, out=part)
     return Mask(x1, y1, bits)
 
 
-def _outline(piece: Piece, span: Span) -> Bits | None:
-    x1, y1, x2, y2 = span
+def _outline(piece: Piece, width: int, height: int) -> Mask | None:
+    """What the piece marks, if it can be the object in its box."""
+    x1, y1, x2, y2 = _span(piece.extent, width, height)
     if piece.outline is None or x2 <= x1 or y2 <= y1:
         return None
-    bits = piece.outline.bits(x1 - piece.turn, y1, x2 - piece.turn, y2)
-    return bits if Mask(x1, y1, bits).plausible(np.array(span, np.float32)) else None
+    mask = Mask(x1, y1, piece.outline.bits(x1 - piece.turn, y1, x2 - piece.turn, y2))
+    return mask if mask.plausible(np.array(_span(piece.box, width, height), np.float32)) else None
 
 
 def _span(box: Floats, width: int, height: int) -> Span:

@@ -53,16 +53,23 @@ class Network(Protocol):
     def run(self, batch: Floats) -> Outputs:
         """The outputs for (B, 3, H, W) float32, in the network's order.
 
-        Raises DetectionFailed when it does not run, or when an output holds no finite number for a picture.
+        Raises DetectionFailed when it does not run, or, unless it is ``partial``, when an output holds no finite number
+        for a picture.
         """
 
 
 class Session:
     """A network in ONNX Runtime. ``name`` appears in errors."""
 
-    def __init__(self, name: str, model: bytes, runtime: Runtime, *, free_batch: bool, free_size: bool) -> None:
-        """Raises ModelInvalid when the model does not load or the provider is not there."""
+    def __init__(
+        self, name: str, model: bytes, runtime: Runtime, *, free_batch: bool, free_size: bool, partial: bool = False
+    ) -> None:
+        """``partial``: whether answers without a number are passed on; the caller knows what to do without them.
+
+        Raises ModelInvalid when the model does not load or the provider is not there.
+        """
         self.name = name
+        self._partial = partial
         self.batches = free_batch
         provider = PROVIDERS[runtime.provider]
         if provider not in ort.get_available_providers():
@@ -80,16 +87,13 @@ class Session:
         self._outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, batch: Floats) -> Outputs:
-        """The outputs for (B, 3, H, W) float32, in the graph's order.
-
-        Raises DetectionFailed when the network does not run, or when an output holds no finite number for a picture.
-        """
+        """As Network.run; the order is the graph's."""
         try:
             arrays: list[Any] = self._session.run(None, {self._input.name: batch})
         except Exception as error:  # as above
             raise DetectionFailed(f"{self.name}: the network did not run on {batch.shape}: {error}") from error
         outputs = {name: np.asarray(array, np.float32) for name, array in zip(self._outputs, arrays, strict=True)}
-        for name, array in outputs.items():
+        for name, array in () if self._partial else outputs.items():
             finite = np.isfinite(array.reshape(len(array), -1))
             if array.size and not finite.any(axis=1).all():
                 raise DetectionFailed(f"{self.name}: output {name} holds no finite number")

@@ -9,20 +9,15 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from velum_pipeline.detect.decoders import DECODERS, LABELLED_DECODERS, Decode, Head
+from velum_pipeline.detect.networkspec import Frozen, NetworkSpec
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 Triple = tuple[float, float, float]
-
-
-class Frozen(BaseModel):
-    """Immutable, and an unknown key is an error: a typo in a threshold must not become a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Split(Frozen):
@@ -155,23 +150,17 @@ class HeadSpec(Frozen):
     labels: Annotated[int, Field(ge=1)]
 
 
-class ComponentSpec(Frozen):
-    """One detector: a weights file of the pack, how to feed it, how to read it, and what it finds.
+class ComponentSpec(NetworkSpec):
+    """One detector: a network, how to feed it, how to read it, and what it finds.
 
-    The file's ending says what runs it: ``.onnx`` ONNX Runtime, ``.pt2`` torch. ``batch`` says that the network may be
-    given several pictures at once: an ONNX graph after its batch dimension is made free, an exported torch program as
-    it is. ``thorough``: a further look, taken only where a request lets us choose how to look (``format`` ``auto`` and
+    ``thorough``: a further look, taken only where a request lets us choose how to look (``format`` ``auto`` and
     ``pano``). ``inside``: look only into objects of this class, enlarged, in the same formats (see hints).
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    file: Annotated[str, Field(pattern=r"\.(onnx|pt2)$")]
-    licence: str
     decoder: str
     head: HeadSpec | None = None
     input: InputSpec
     classes: Annotated[dict[ObjectClass, ClassSpec], Field(min_length=1)]
-    batch: bool = False
     thorough: bool = False
     inside: ObjectClass | None = None
 
@@ -192,11 +181,6 @@ class ComponentSpec(Frozen):
     def always(self) -> bool:
         """Whether it looks at every picture, in every format."""
         return not self.thorough and self.inside is None
-
-    @property
-    def format(self) -> Literal["onnx", "pt2"]:
-        """What runs the weights: ONNX Runtime, or torch."""
-        return "pt2" if self.file.endswith(".pt2") else "onnx"
 
     @property
     def takes_tensors(self) -> bool:

@@ -25,12 +25,15 @@ AXES = ("batch", "channels", "height", "width")
 class TorchSession:
     """A network in torch. ``name`` appears in errors."""
 
-    def __init__(self, name: str, model: bytes, runtime: Runtime, *, free_batch: bool, free_size: bool) -> None:
-        """``free_batch`` and ``free_size`` say which sizes must be free in the program.
+    def __init__(
+        self, name: str, model: bytes, runtime: Runtime, *, free_batch: bool, free_size: bool, partial: bool = False
+    ) -> None:
+        """``free_batch`` and ``free_size`` say which sizes must be free in the program; ``partial`` as for Session.
 
         Raises ModelInvalid when torch is not there, has no CUDA where that is asked for, or cannot use the program.
         """
         self.name = name
+        self._partial = partial
         self.batches = free_batch
         self._torch = _torch(name)
         if runtime.provider == "cuda" and not self._torch.cuda.is_available():
@@ -55,10 +58,7 @@ class TorchSession:
             )
 
     def run(self, batch: Floats) -> Outputs:
-        """The outputs for (B, 3, H, W) float32, in the program's order: float32 tensors on the session's device.
-
-        Raises DetectionFailed when the network does not run, or when an output holds no finite number for a picture.
-        """
+        """As Network.run: float32 tensors on the session's device, in the program's order."""
         torch = self._torch
         try:
             with torch.inference_mode():
@@ -67,12 +67,22 @@ class TorchSession:
                     tensors = [answer] if isinstance(answer, torch.Tensor) else list(answer)
                     answer = dict(zip(self._outputs, tensors, strict=True))
                 outputs = {name: tensor.float() for name, tensor in answer.items()}
-                broken = [name for name, tensor in outputs.items() if _without_number(torch, tensor)]
+                judged = {} if self._partial else outputs
+                broken = [name for name, tensor in judged.items() if _without_number(torch, tensor)]
         except Exception as error:  # as above
             raise DetectionFailed(f"{self.name}: the network did not run on {batch.shape}: {error}") from error
         if broken:
             raise DetectionFailed(f"{self.name}: output {broken[0]} holds no finite number")
         return outputs
+
+
+def cuda_ready() -> bool:
+    """Whether torch is there and has a CUDA device."""
+    try:
+        import torch  # noqa: PLC0415 -- as below
+    except (ImportError, OSError):  # OSError: a build for libraries that this machine lacks
+        return False
+    return bool(torch.cuda.is_available())
 
 
 def _torch(name: str) -> Any:

@@ -39,13 +39,15 @@ class PackNotFound(PackError):
 
 
 class WeightsMissing(PackError):
-    """A weights file is in none of the folders searched."""
+    """A weights file is in none of the folders searched. ``fetched``: whether its manifest says where it can be had."""
 
-    def __init__(self, pack: str, file: str, searched: Sequence[Path]) -> None:
-        super().__init__(
-            f"weights {file} of model pack {pack} not found in {', '.join(map(str, searched)) or 'any folder'}; "
-            f"get them with `velum models fetch {pack}` (behind a firewall: `velum models fetch {pack} --mirror URL`)"
-        )
+    def __init__(self, pack: str, file: str, searched: Sequence[Path], *, fetched: bool = True) -> None:
+        get = f"`velum models fetch {pack}"
+        ways = f"get them with {get}` (behind a firewall: {get} --mirror URL`)"
+        if not fetched:
+            ways = f"they come with the pack: install or copy it again, or get them with {get} --mirror URL`"
+        where = ", ".join(map(str, searched)) or "any folder"
+        super().__init__(f"weights {file} of model pack {pack} not found in {where}; {ways}")
         self.pack = pack
         self.file = file
         self.searched = tuple(searched)

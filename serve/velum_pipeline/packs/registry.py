@@ -5,21 +5,27 @@ folder's pack replaces a shipped one of the same name, an earlier folder's a lat
 wins.
 
 Weights of a pack are looked for beside its manifest, then for every folder in FOLDER/<pack>/ and FOLDER/, then in
-CACHE/<pack>/, where ``fetch`` puts them, and CACHE/. The first file of that name counts. If it is not the described
-one, that is an error: skipping it would hide a broken mirror or worse.
+CACHE/<pack>/, where ``fetch`` puts them, and CACHE/; beside a shipped manifest only those that come with Velum, too.
+The first file of that name counts. If it is not the described one, that is an error: skipping it would hide a broken
+mirror or worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from velum_pipeline.detect.component import Component, open_session
+from velum_pipeline.detect.component import Component
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.detect.errors import ClassNotFound
+from velum_pipeline.detect.networks import open_session
+from velum_pipeline.detect.networkspec import NetworkSpec
+from velum_pipeline.detect.outlines import Outliner
 from velum_pipeline.detect.session import Network, Runtime
+from velum_pipeline.detect.torchsession import cuda_ready
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs.errors import ManifestInvalid, PackError, PackNotFound, WeightsMissing
 from velum_pipeline.packs.manifest import MANIFEST, PackManifest, WeightsFile, read_manifest
@@ -27,6 +33,8 @@ from velum_pipeline.packs.weights import WeightsReader
 
 SHIPPED = "shipped with velum"
 CPU = Runtime()
+_Key = tuple[str, str, bool, bool, bool]
+"""What makes two networks one session: the weights' hash, what runs them, and how they are opened."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +53,29 @@ class PackStatus:
 
 @dataclass(frozen=True)
 class _Entry:
+    """``folder``: where the manifest lies; None for one inside an archive. ``shipped``: whether it came with Velum."""
+
     manifest: PackManifest
     folder: Path | None
+    shipped: bool = False
 
 
 class PackRegistry:
     """The packs of one process. Reads all manifests when made; weights only when asked to."""
 
-    def __init__(self, folders: Sequence[Path] = (), cache: Path | None = None) -> None:
-        """``folders`` hold packs of the user, ``cache`` is where ``fetch`` puts weights.
+    def __init__(
+        self, folders: Sequence[Path] = (), cache: Path | None = None, *, cuda: Callable[[], bool] = cuda_ready
+    ) -> None:
+        """``folders`` hold packs of the user, ``cache`` is where ``fetch`` puts weights. ``cuda`` says whether torch
+        has a GPU; it is asked when a pack is loaded for one.
 
         Raises ManifestInvalid for any manifest that cannot be used, and for a folder that does not exist.
         """
         self._folders = tuple(Path(folder) for folder in folders)
         self._cache = cache
+        self._cuda = cuda
         self._reader = WeightsReader()
-        self._packs = {manifest.name: _Entry(manifest, None) for manifest in _shipped()}
+        self._packs = {entry.manifest.name: entry for entry in _shipped()}
         for folder in reversed(self._folders):
             for path in reversed(list(_manifests(folder))):
                 manifest = read_manifest(path)
@@ -86,30 +101,37 @@ class PackRegistry:
 
     def locate(self, name: str, file: WeightsFile) -> Path:
         """Where a file of a pack lies (unverified). Raises PackNotFound or WeightsMissing."""
-        searched = list(dict.fromkeys(self._places(self._entry(name))))
+        searched = list(dict.fromkeys(self._places(self._entry(name), file)))
         for folder in searched:
             if (folder / file.name).is_file():
                 return folder / file.name
-        raise WeightsMissing(name, file.name, searched)
+        raise WeightsMissing(name, file.name, searched, fetched=file.has_origin)
 
     def load(self, names: Sequence[str], runtime: Runtime = CPU) -> Detector:
-        """One detector of all components of all packs, weights verified and sessions open.
+        """One detector of all networks of all packs, weights verified and sessions open.
 
-        Components that read the same weights share a session. Raises PackNotFound, WeightsMissing, WeightsCorrupt or
+        Networks that read the same weights share a session. Raises PackNotFound, WeightsMissing, WeightsCorrupt or
         ModelInvalid.
         """
         names = list(dict.fromkeys(names))
-        sessions: dict[tuple[str, str, bool, bool], Network] = {}
-        components = []
+        sessions: dict[_Key, Network] = {}
+        components: list[Component] = []
+        outliners: list[Outliner] = []
         for name in names:
             manifest = self.get(name)
-            for spec in manifest.components:
-                file = manifest.file(spec.file)
-                key = (file.sha256, spec.format, spec.batch, spec.resizes)
-                if key not in sessions:
-                    sessions[key] = open_session(spec, self._reader.read(self.locate(name, file), file), runtime)
-                components.append(Component(spec, sessions[key], runtime, name))
-        return Detector(components, names)
+            open_one = partial(self._session, name, runtime, sessions)
+            parts = [part.suited(runtime.provider, self._cuda) for part in manifest.components]
+            components += [Component(part, open_one(part), runtime, name) for part in parts]
+            outlines = [outline.suited(runtime.provider, self._cuda) for outline in manifest.outlines]
+            outliners += [Outliner(outline, open_one(outline), runtime, name) for outline in outlines]
+        return Detector(components, names, outliners)
+
+    def _session(self, pack: str, runtime: Runtime, opened: dict[_Key, Network], spec: NetworkSpec) -> Network:
+        file = self.get(pack).file(spec.file)
+        key = (file.sha256, spec.format, spec.batch, spec.resizes, spec.partial)
+        if key not in opened:
+            opened[key] = open_session(spec, self._reader.read(self.locate(pack, file), file), runtime)
+        return opened[key]
 
     def _entry(self, name: str) -> _Entry:
         if name not in self._packs:
@@ -123,10 +145,10 @@ class PackRegistry:
                 self._reader.verify(self.locate(entry.manifest.name, file), file)
             except PackError as error:
                 problems.append(error)
-        return PackStatus(entry.manifest, SHIPPED if entry.folder is None else str(entry.folder), tuple(problems))
+        return PackStatus(entry.manifest, SHIPPED if entry.shipped else str(entry.folder), tuple(problems))
 
-    def _places(self, entry: _Entry) -> Iterator[Path]:
-        if entry.folder is not None:
+    def _places(self, entry: _Entry, file: WeightsFile) -> Iterator[Path]:
+        if entry.folder is not None and not (entry.shipped and file.has_origin):  # what is to be fetched is not shipped
             yield entry.folder
         for folder in (*self._folders, *([self._cache] if self._cache else [])):
             yield folder / entry.manifest.name
@@ -142,11 +164,12 @@ class PackRegistry:
         return f"get a pack that does with `velum models fetch {helpful[0]}` and use a model that includes it"
 
 
-def _shipped() -> Iterator[PackManifest]:
+def _shipped() -> Iterator[_Entry]:
     for folder in sorted(resources.files("velum_pipeline.packs").iterdir(), key=lambda entry: entry.name):
         manifest = folder / MANIFEST
         if folder.is_dir() and manifest.is_file():
-            yield read_manifest(manifest)
+            # Weights are read from paths; from inside an archive there are none, and they have to be fetched.
+            yield _Entry(read_manifest(manifest), folder if isinstance(folder, Path) else None, shipped=True)
 
 
 def _manifests(folder: Path) -> Iterator[Path]:

@@ -59,7 +59,7 @@ def test_the_order_of_the_search(tmp_path: Path, pack: Any) -> None:
 def test_missing_weights_name_the_file_the_folders_and_the_command(tmp_path: Path, pack: Any) -> None:
     for place in places(tmp_path):
         place.mkdir(parents=True, exist_ok=True)
-    pack.write(tmp_path / "a" / "folder", weights=False)
+    pack.write(tmp_path / "a" / "folder", weights=False, origin='sources = ["https://files.example.org/plate.onnx"]')
     registry = PackRegistry([tmp_path / "a", tmp_path / "b"], tmp_path / "cache")
     with pytest.raises(WeightsMissing) as caught:
         registry.load(["test"], CPU)
@@ -68,6 +68,14 @@ def test_missing_weights_name_the_file_the_folders_and_the_command(tmp_path: Pat
     assert "`velum models fetch test`" in message
     assert "--mirror URL" in message
     assert all(str(place) in message for place in places(tmp_path))
+
+
+def test_missing_weights_without_a_source_are_not_promised_by_fetch(tmp_path: Path, pack: Any) -> None:
+    pack.write(tmp_path, weights=False)
+    with pytest.raises(WeightsMissing, match="come with the pack: install or copy it again") as caught:
+        PackRegistry([tmp_path]).load(["test"], CPU)
+    assert "`velum models fetch test`" not in str(caught.value)
+    assert "`velum models fetch test --mirror URL`" in str(caught.value)
 
 
 def test_other_bytes_are_never_loaded(tmp_path: Path, pack: Any) -> None:
