@@ -10,14 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = tuple[int, int, int]
+from velum_cli.scenery import Body, Car, Colour, darker, street
 
-WIDTH, HEIGHT = 960, 640
-HORIZON = 352
 SUPERSAMPLING = 4
 """Faces are painted this much larger and shrunk, so that their edges are as soft as a lens makes them."""
 
-WALLS: tuple[Colour, ...] = ((120, 140, 180), (150, 160, 170), (110, 120, 140), (140, 150, 190))
 SENSOR_NOISE = 3.0
 """Standard deviation in grey levels: without any, detectors trained on photographs trust a picture less."""
 
@@ -40,27 +37,22 @@ FACES = (
 )
 
 
+JACKET: Colour = (120, 80, 40)
+TROUSERS = ((70, 60, 55), (50, 45, 80), (95, 85, 70))
+BODIES = tuple(
+    Body(face.x, face.y, face.size, JACKET, trousers) for face, trousers in zip(FACES, TROUSERS, strict=True)
+)
+CARS = (Car(860, 430, 180, (60, 40, 170), "VE 2026"),)
+
+
 def sample_picture() -> bytes:
     """Return the scene as a JPEG, 960x640, the same bytes every time."""
-    picture = _street()
+    picture = street(CARS, BODIES)
     for face in FACES:
         _paste(picture, *_painted(face), face)
     noise = np.random.default_rng(7).normal(0, SENSOR_NOISE, picture.shape)
     noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
     return bytes(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
-
-
-def _street() -> NDArray[np.uint8]:
-    picture = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    picture[:HORIZON] = (235, 206, 170)
-    picture[HORIZON:] = (90, 90, 92)
-    for index, left in enumerate(range(0, WIDTH, 160)):
-        top = 80 + 40 * (index % 3)
-        cv2.rectangle(picture, (left, top), (left + 158, HORIZON), WALLS[index % len(WALLS)], -1)
-        for y in range(top + 20, HORIZON - 30, 50):
-            for x in range(left + 15, left + 140, 45):
-                cv2.rectangle(picture, (x, y), (x + 25, y + 30), (70, 60, 50), -1)
-    return picture
 
 
 class _Canvas:
@@ -93,17 +85,17 @@ class _Canvas:
 def _painted(face: Face) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return the head's colours (S, S, 3) and how much of each pixel it covers (S, S, 1), 0..1."""
     canvas = _Canvas(face.size)
-    shade = _darker(face.skin, 0.8)
+    shade = darker(face.skin, 0.8)
     canvas.ellipse(0, -0.15, 0.85, 1.05, face.hair)
     canvas.box(-0.3, 0.7, 0.3, 1.5, shade)
-    canvas.ellipse(0, 2.1, 1.4, 0.8, (120, 80, 40))
+    canvas.ellipse(0, 2.1, 1.4, 0.8, JACKET)
     for side in (-1, 1):
         canvas.ellipse(0.75 * side, 0.05, 0.12, 0.22, shade)
     canvas.ellipse(0, 0.05, 0.74, 0.98, face.skin)
     canvas.ellipse(0, -0.62, 0.72, 0.42, face.hair)
     for side in (-1, 1):
         _eye(canvas, 0.3 * side, face.hair, shade)
-    canvas.ellipse(0, 0.2, 0.1, 0.26, _darker(face.skin, 0.93))
+    canvas.ellipse(0, 0.2, 0.1, 0.26, darker(face.skin, 0.93))
     canvas.ellipse(0, 0.33, 0.15, 0.07, shade)
     for side in (-1, 1):
         canvas.ellipse(0.07 * side, 0.35, 0.035, 0.025, (60, 70, 110))
@@ -135,8 +127,3 @@ def _paste(picture: NDArray[np.uint8], colour: NDArray[np.uint8], cover: NDArray
     top, left = face.y - face.size, face.x - face.size
     area = picture[top : top + 2 * face.size, left : left + 2 * face.size]
     area[:] = (area * (1 - cover) + colour * cover).astype(np.uint8)
-
-
-def _darker(colour: Colour, factor: float) -> Colour:
-    blue, green, red = (int(value * factor) for value in colour)
-    return blue, green, red
