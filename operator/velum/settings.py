@@ -123,6 +123,9 @@ class ServingSettings(BaseSettings):
     url: str = Field("http://127.0.0.1:8000", description="Ray Serve's HTTP proxy: where work orders go.")
     token: SecretStr | None = Field(None, description="Ray's authentication token.")
     packs: Paths = Field((), description="Folders with model packs, as the replicas see them.")
+    default_packs: Words = Field(
+        ("velum-street",), description="Packs of the model `default` of one machine; several are an ensemble."
+    )
     cache: Path | None = Field(None, description="Folder of fetched weights, as the replicas see it.")
 
 

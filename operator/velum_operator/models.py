@@ -246,6 +246,6 @@ def _waiting(application: Application | None) -> bool:
 def _lacks(model: AnonymizationModel, lacking: list[str]) -> str:
     return (
         f"model {model.name!r} does not find {', '.join(lacking)}, only {', '.join(model.spec.classes)}; "
-        "`velum models fetch street` gets a pack that does; then start `velum up` again, "
+        "the pack velum-street, which comes with Velum, does: start `velum up` with `--pack velum-street`, "
         "or in a cluster add pack and classes to the AnonymizationModel"
     )

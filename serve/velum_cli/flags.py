@@ -22,6 +22,10 @@ Format = Annotated[str | None, typer.Option("--format", help="Default of the req
 SaveMask = Annotated[str | None, typer.Option("--save-mask", help="Default of the request parameter `save-mask`.")]
 Model = Annotated[str | None, typer.Option("--model", help="Model used when a request names none.")]
 Packs = Annotated[list[Path] | None, typer.Option("--packs", help="Folder with model packs; repeat for more.")]
+Pack = Annotated[
+    list[str] | None,
+    typer.Option("--pack", help="Pack to detect with; repeat for an ensemble. Default: velum-street."),
+]
 Input = Annotated[str | None, typer.Option("--input", help="Folder or URL of uploads and sources.")]
 Output = Annotated[str | None, typer.Option("--output", help="Folder or URL of results.")]
 Kubeconfig = Annotated[
@@ -33,6 +37,14 @@ AllowPrivate = Annotated[
     typer.Option("--webhook-allow-private/--webhook-public-only", help="Call private addresses as webhooks too."),
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def serving(packs: list[Path] | None, pack: list[str] | None = None) -> dict[str, Any]:
+    """Return the settings of --packs and --pack."""
+    return {
+        "packs": tuple(path.resolve() for path in packs) if packs else None,
+        "default_packs": tuple(pack) if pack else None,
+    }
 
 
 def class_names(values: list[str] | None) -> tuple[str, ...] | None:

@@ -42,8 +42,8 @@ def _spoken() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _registry(packs: list[Path] | None) -> PackRegistry:
-    return PackRegistry(tuple(packs or ()), cache_folder())
+def _registry(settings: Settings) -> PackRegistry:
+    return PackRegistry(settings.serving.packs, cache_folder())
 
 
 def _run(work: Awaitable[None]) -> None:
@@ -56,6 +56,7 @@ def _run(work: Awaitable[None]) -> None:
 @app.command()
 def up(
     anonymize: flags.Classes = None,
+    pack: flags.Pack = None,
     packs: flags.Packs = None,
     data: Annotated[Path, typer.Option("--data", help="Folder for database, files and logs.")] = Path("data"),
     input_: flags.Input = None,
@@ -97,7 +98,7 @@ def up(
                 "format": format_,
                 "save_mask": save_mask,
             },
-            serving={"packs": tuple(path.resolve() for path in packs) if packs else None},
+            serving=flags.serving(packs, pack),
             webhook={"allow_private": webhook_allow_private},
             controller={"namespace": namespace},
         )
@@ -118,20 +119,19 @@ def anonymize(
     cut: Annotated[
         str, typer.Option("--format", help="How pictures are cut for detection: auto, whole, pano:WIDTH or tiles.")
     ] = "auto",
+    pack: flags.Pack = None,
     packs: flags.Packs = None,
     config: flags.Config = None,
 ) -> None:
     """Anonymize pictures without a server. Exit status 1 when one of them could not be."""
     from velum_cli import anonymize as local  # noqa: PLC0415
-    from velum_cli.packs import ready_packs, require_classes, together  # noqa: PLC0415
+    from velum_cli.packs import require_classes, require_ready  # noqa: PLC0415
     from velum_pipeline.options import Limits  # noqa: PLC0415
 
     with _spoken():
-        settings = Settings.load(config)
-        registry = _registry(packs)
-        names = together(registry, ready_packs(registry))
-        if not names:
-            raise InvalidInput("--packs", "no model pack is ready; get one with `velum models fetch centerface`")
+        settings = flags.load(config, serving=flags.serving(packs, pack))
+        registry, names = _registry(settings), settings.serving.default_packs
+        require_ready(registry, names)
         wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))
         local.require_names(pictures)
         require_classes(registry, names, wanted)
@@ -147,12 +147,18 @@ def anonymize(
 
 
 @models_app.command("list")
-def models_list(packs: flags.Packs = None) -> None:
-    """Show the packs: classes, licence, size, and whether their weights are here."""
-    from velum_cli.models import listing  # noqa: PLC0415
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+    packs: flags.Packs = None,
+    config: flags.Config = None,
+) -> None:
+    """Show the packs: classes, licence, size, measured recall, and whether their weights are here."""
+    from velum_cli.models import document, listing  # noqa: PLC0415
 
     with _spoken():
-        typer.echo(listing(_registry(packs)))
+        settings = flags.load(config, serving=flags.serving(packs))
+        told, default = _registry(settings).available(), settings.serving.default_packs
+        typer.echo(document(told, default) if as_json else listing(told, default))
 
 
 @models_app.command("fetch")
@@ -162,12 +168,13 @@ def models_fetch(
         str | None, typer.Option(envvar="VELUM_MIRROR", help="Folder or URL that holds the weights by file name.")
     ] = None,
     packs: flags.Packs = None,
+    config: flags.Config = None,
 ) -> None:
-    """Get the weights of packs into the cache; every file's hash is checked."""
+    """Get the weights of packs into the cache; every file's hash is checked. velum-street needs none of that."""
     from velum_cli.models import get  # noqa: PLC0415
 
     with _spoken():
-        registry = _registry(packs)
+        registry = _registry(flags.load(config, serving=flags.serving(packs)))
         for name in names:
             get(registry, name, cache_folder(), mirror)
 

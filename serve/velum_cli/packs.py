@@ -1,6 +1,10 @@
-"""Which models a machine can offer: one named `default` made of the packs that are ready, and one for each pack."""
+"""Which models a machine can offer: `default`, the same on every machine, and one for each pack whose weights are here.
+
+What else lies in the cache or in a folder never changes what `default` finds: an ensemble is asked for by name.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from velum.api.model import Batch, ModelSpec, Scale
 from velum.errors import InvalidInput
@@ -20,26 +24,63 @@ def ready_packs(registry: PackRegistry) -> tuple[str, ...]:
     return tuple(status.manifest.name for status in registry.available() if status.ready)
 
 
-def together(registry: PackRegistry, packs: Sequence[str]) -> tuple[str, ...]:
-    """Return the packs that are worth asking together: not those whose networks are all in one that has more.
+def require_ready(registry: PackRegistry, packs: Sequence[str]) -> None:
+    """Raise unless the weights of all these packs are here and right; the error says which command gets them.
 
-    Such a pack is a faster choice by itself (`faces` beside `street`); with the other it finds nothing that is new.
+    Raises:
+        InvalidInput: no pack is named.
+        PackNotFound, WeightsMissing, WeightsCorrupt: as the registry found it.
     """
-    weights = {name: {file.sha256 for file in registry.get(name).files} for name in packs}
-    return tuple(name for name in packs if not any(weights[name] < other for other in weights.values()))
-
-
-def local_models(registry: PackRegistry, packs: Sequence[str], cores: int) -> Iterator[tuple[str, ModelSpec]]:
-    """Yield the models for one machine: `default`, an ensemble of the packs, then each pack by its own name."""
-    yield DEFAULT_MODEL, _spec(registry, together(registry, packs), cores)
+    if not packs:
+        raise InvalidInput("--pack", "name a pack to detect with")
+    status = {each.manifest.name: each for each in registry.available()}
     for name in packs:
-        yield name, _spec(registry, (name,), cores)
+        if not status[registry.get(name).name].ready:
+            raise status[name].problems[0]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a machine offers. ``default``: the packs of the model of that name; ``ready``: packs whose weights are here.
+
+    ``classes``: what a request may ask for that names no model.
+    """
+
+    registry: PackRegistry
+    default: tuple[str, ...]
+    ready: tuple[str, ...]
+    classes: tuple[ObjectClass, ...]
+
+    def models(self, cores: int) -> Iterator[tuple[str, ModelSpec]]:
+        """Yield the models: `default`, an ensemble of its packs, then each ready pack by its own name."""
+        yield DEFAULT_MODEL, _spec(self.registry, self.default, cores)
+        for name in self.ready:
+            yield name, _spec(self.registry, (name,), cores)
+
+
+def offered(registry: PackRegistry, default: Sequence[str], model: str, allowed: Sequence[str]) -> Offer:
+    """Return what this machine offers to requests that name no model and thus get ``model``.
+
+    allowed: the classes that requests may ask for; empty for all that are found. Of a model that is none of this
+    machine's own (a cluster has others) nothing is known, and nothing is refused.
+
+    Raises:
+        InvalidInput: an allowed class is none.
+        PackNotFound, WeightsMissing, WeightsCorrupt, ClassNotFound: with what to do.
+    """
+    require_ready(registry, default)
+    ready = ready_packs(registry)
+    used = tuple(default) if model == DEFAULT_MODEL else tuple(name for name in ready if name == model)
+    require_classes(registry, used or ready, allowed)
+    found = registry.classes(used)
+    classes = tuple(each for each in ObjectClass if each in found and (not allowed or each in allowed))
+    return Offer(registry, tuple(default), ready, classes)
 
 
 def _spec(registry: PackRegistry, packs: Sequence[str], cores: int) -> ModelSpec:
     found = registry.classes(packs)
     return ModelSpec(
-        packs=tuple(packs),
+        packs=tuple(dict.fromkeys(packs)),
         classes=tuple(name.value for name in ObjectClass if name in found),
         cpu_millis=0,  # models share the machine's cores: reserving some would leave the third model none
         threads=cores,

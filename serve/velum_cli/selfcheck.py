@@ -1,9 +1,11 @@
 """The self-check of `velum up`: our own sample picture goes through the real door, and what comes back is looked at.
 
-It asserts what matters to the person in the picture: something was found, and the pixels there are not the ones that
-went in. Its task and files are removed afterwards.
+It asserts what matters to those in the picture: something was found, and the pixels there are not the ones that went
+in. Its task and files are removed afterwards.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -25,8 +27,8 @@ class SelfCheckFailed(VelumError):
     """The service runs, but what it returns must not be trusted."""
 
 
-async def self_check(url: str, method_class: str = "face") -> int:
-    """Send the sample through the service at `url` and return how many objects were hidden.
+async def self_check(url: str, classes: Sequence[str]) -> dict[str, int]:
+    """Send the sample through the service at `url` and return how many objects of each class found were hidden.
 
     Raises:
         SelfCheckFailed: no answer, nothing found, or pixels that were not changed.
@@ -37,15 +39,15 @@ async def self_check(url: str, method_class: str = "face") -> int:
     connector = aiohttp.TCPConnector(ssl=False)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         try:
-            return await _checked(session, url, picture, method_class)
+            return await _checked(session, url, picture, classes)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SelfCheckFailed(f"the service did not answer: {error or type(error).__name__}") from error
 
 
-async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, wanted: str) -> int:
+async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, classes: Sequence[str]) -> dict[str, int]:
     form = aiohttp.FormData()
     form.add_field("fileobject", picture, filename="self-check.jpg", content_type="image/jpeg")
-    query = {"method": "blur", wanted: "true", "save-mask": "none", "name": "self-check.jpg"}
+    query = {"method": "blur", "save-mask": "none", "name": "self-check.jpg", **{str(each): "true" for each in classes}}
     async with session.post(f"{url}/v1/file", params=query, data=form) as answer:
         task = await answer.json()
         if answer.status != 200:
@@ -62,8 +64,8 @@ async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, wan
     return judge(picture, result, metadata)
 
 
-def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> int:
-    """Return how many objects of the metadata were hidden in `after`. Raises SelfCheckFailed if one was not."""
+def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> dict[str, int]:
+    """Return how many objects of each class were hidden in `after`. Raises SelfCheckFailed if one was not."""
     found = metadata.get("detections", [])
     if not found:
         raise SelfCheckFailed("nothing was found in the sample picture, in which there are three faces")
@@ -75,7 +77,12 @@ def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> int:
         change = float(np.abs(original[top:bottom, left:right] - result[top:bottom, left:right]).mean())
         if change < LEAST_CHANGE:
             raise SelfCheckFailed(f"the {each['type_label']} at {each['bbox']} was found but not hidden")
-    return len(found)
+    return dict(Counter(str(each["type_label"]) for each in found))
+
+
+def counted(hidden: dict[str, int]) -> str:
+    """Return the counts for people: `3 faces, 1 license-plate`."""
+    return ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in hidden.items())
 
 
 def _decoded(data: bytes) -> NDArray[np.float32]:

@@ -31,20 +31,19 @@ from velum.tasks.store import Store
 from velum_cli import listen
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.local import for_controller, with_folders
-from velum_cli.models import get
-from velum_cli.packs import DEFAULT_MODEL, local_models, ready_packs, require_classes
+from velum_cli.packs import DEFAULT_MODEL, Offer, offered
 from velum_cli.sample import sample_picture
-from velum_cli.selfcheck import self_check
+from velum_cli.selfcheck import counted, self_check
 from velum_ingress.app import create_app
 from velum_operator.assembly import new_metrics
 from velum_operator.local import run_local
+from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs.registry import PackRegistry
 from velum_serve.head import LocalRay
 
 RAY_CHECK_SECONDS = 1.0
 HTTP = "the HTTP server"
 RAY = "the local Ray"
-BUILT_IN_PACK = "centerface"
 SAMPLE_KEY = "samples/street.jpg"
 """Where the sample picture lies in the input store; crds/samples name it."""
 
@@ -77,12 +76,17 @@ class Up:
         listen.check_tls(self._settings.api)
         listener = listen.bind(self._settings.api)
         url = listen.base_url(self._settings.api, listener)
-        registry, packs = self._packs()
         settings = with_folders(self._settings, self._folder)
+        offer = offered(
+            PackRegistry(settings.serving.packs, cache_folder()),
+            settings.serving.default_packs,
+            settings.api.model,
+            settings.api.classes,
+        )
         async with AsyncExitStack() as stack:
             storage = Storage.open(settings.storage.input, settings.storage.output)
             store = await stack.enter_async_context(self._store(settings))
-            for name, spec in local_models(registry, packs, os.cpu_count() or 1):
+            for name, spec in offer.models(os.cpu_count() or 1):
                 await store.put_model(name, spec)
             await self._check_model(store, settings)
             app = create_app(store, storage, settings, SystemClock())
@@ -102,14 +106,7 @@ class Up:
                 "the controller": self._controller(store, storage, settings, app.state.services.metrics.registry),
                 RAY: _watched(ray),
             }
-            await self._serve(parts, server, url, started, registry, packs)
-
-    def _packs(self) -> tuple[PackRegistry, tuple[str, ...]]:
-        registry = PackRegistry(self._settings.serving.packs, cache_folder())
-        get(registry, BUILT_IN_PACK, cache_folder(), os.environ.get("VELUM_MIRROR"))
-        packs = ready_packs(registry)
-        require_classes(registry, packs, self._settings.api.classes)
-        return registry, packs
+            await self._serve(parts, server, url, started, offer)
 
     @asynccontextmanager
     async def _store(self, settings: Settings) -> AsyncIterator[Store]:
@@ -145,15 +142,14 @@ class Up:
         server: listen.Server,
         url: str,
         started: float,
-        registry: PackRegistry,
-        packs: tuple[str, ...],
+        offer: Offer,
     ) -> None:
         """Run the parts until a signal comes; one that ends before that ends the whole with its error."""
         running = {name: asyncio.create_task(part) for name, part in parts.items()}
-        checking = asyncio.create_task(self._checked(url, registry, packs))
+        checking = asyncio.create_task(self._checked(url, offer))
         try:
             if await self._unless_stopped(checking, *running.values()):
-                _say_ready(self._settings, url, packs, checking.result(), time.monotonic() - started)
+                _say_ready(offer, url, checking.result(), time.monotonic() - started)
                 await self._unless_stopped(*running.values())
             for name, task in running.items():
                 if task.done():
@@ -167,13 +163,14 @@ class Up:
             running[RAY].cancel()
             await asyncio.gather(checking, *running.values(), return_exceptions=True)
 
-    async def _checked(self, url: str, registry: PackRegistry, packs: tuple[str, ...]) -> int | None:
-        """Return how many faces of the sample were hidden; None when no face may be asked for, or on request."""
-        model, allowed = self._settings.api.model, self._settings.api.classes
-        asked = packs if model == DEFAULT_MODEL else tuple(name for name in packs if name == model)
-        if not self._check or "face" not in registry.classes(asked) or (allowed and "face" not in allowed):
-            return None
-        return await self_check(url)
+    async def _checked(self, url: str, offer: Offer) -> dict[str, int]:
+        """Return how many objects of each class were hidden in the sample; none of any when it was not looked at.
+
+        Where no face may be asked for it is not: faces are what every pack for them finds in it.
+        """
+        if not self._check or ObjectClass.FACE not in offer.classes:
+            return {}
+        return await self_check(url, offer.classes)
 
     async def _unless_stopped(self, *tasks: "asyncio.Task[Any]") -> bool:
         """Wait for the first of these to end and return True; return False when a signal comes before that.
@@ -197,12 +194,13 @@ async def _watched(ray: LocalRay) -> None:
         await asyncio.sleep(RAY_CHECK_SECONDS)
 
 
-def _say_ready(settings: Settings, url: str, packs: tuple[str, ...], hidden: int | None, seconds: float) -> None:
-    check = f"self-check: {hidden} faces hidden; " if hidden is not None else ""
-    wanted = settings.api.classes[0] if settings.api.classes else "face"
+def _say_ready(offer: Offer, url: str, hidden: dict[str, int], seconds: float) -> None:
+    check = f"self-check: {counted(hidden)} hidden; " if hidden else ""
+    models = ", ".join([f"{DEFAULT_MODEL} ({' + '.join(offer.default)})", *offer.ready])
+    query = "&".join(["method=blur", *(f"{name}=true" for name in offer.classes or (ObjectClass.FACE,))])
     sys.stdout.write(
-        f"\nVelum listens on {url}  ({check}ready after {seconds:.0f} s; packs: {', '.join(packs)})\n"
-        f"Try:  curl -F fileobject=@photo.jpg '{url}/v1/file?method=blur&{wanted}=true'\n"
+        f"\nVelum listens on {url}  ({check}ready after {seconds:.0f} s; models: {models})\n"
+        f"Try:  curl -F fileobject=@photo.jpg '{url}/v1/file?{query}'\n"
         f"Docs: {url}/docs    Stop: Ctrl-C\n\n"
     )
     sys.stdout.flush()

@@ -1,6 +1,6 @@
 """What a client or operator can do about a class that the chosen model does not find.
 
-The only table of packs in the ingress: it must not load packs itself (it knows no detector). A test holds it against
+The only name of a pack in the ingress: it must not load packs itself (it knows no detector). A test holds it against
 the packs that ship.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from velum.api import AnonymizationModel
 
-PACK_OF = {"face": "centerface", "license-plate": "street", "person": "street", "vehicle": "street"}
-"""Class → the pack that finds it, of those that ship with Velum: the quickest to get."""
+SHIPPED_PACK = "velum-street"
+"""The pack that comes with its weights and finds every class."""
 
 
 def not_served(
@@ -28,9 +28,8 @@ def not_served(
     if other is not None:
         way = f"use model={other}"
     else:
-        packs = " ".join(dict.fromkeys(PACK_OF[each] for each in missing))
         way = (
-            f"`velum models fetch {packs}` gets a pack that finds it; then start `velum up` again, or in a cluster add "
-            "pack and class to the AnonymizationModel"
+            f"the pack {SHIPPED_PACK} finds {', '.join(missing)}: start `velum up` with `--pack {SHIPPED_PACK}`, "
+            "or in a cluster add pack and class to the AnonymizationModel"
         )
     return f"model {model.name!r} serves {', '.join(model.spec.classes)} only; {way}"

@@ -1,9 +1,6 @@
 """The command line's own decisions: flags, folders, models of a machine, and pictures without a server."""
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,29 +9,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from support.labelled import bright_network, drawn, write_pack
 from velum.errors import InvalidInput
 from velum.settings import ApiSettings
 from velum_cli import listen
 from velum_cli.flags import store_url
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.main import app
-from velum_cli.models import listing
-from velum_cli.packs import local_models, ready_packs, require_classes
-from velum_cli.sample import HEIGHT, WIDTH, sample_picture
-from velum_cli.selfcheck import SelfCheckFailed, judge
-from velum_pipeline.detect.errors import ClassNotFound
-from velum_pipeline.packs.registry import PackRegistry
+from velum_cli.sample import sample_picture
+from velum_cli.selfcheck import SelfCheckFailed, counted, judge
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def centerface() -> PackRegistry:
-    """A registry whose built-in pack is ready; `make test` fetches it."""
-    registry = PackRegistry((), cache_folder())
-    if "centerface" not in ready_packs(registry):
-        pytest.skip("the centerface pack is not in the cache: velum models fetch centerface")
-    return registry
 
 
 class TestFolders:
@@ -95,43 +80,6 @@ class TestListening:
         listen.check_tls(ApiSettings(tls_key=pem, tls_cert=pem))
 
 
-class TestModels:
-    def test_default_is_all_packs_and_each_pack_is_a_model(self, centerface: PackRegistry) -> None:
-        models = dict(local_models(centerface, ["centerface", "street"], cores=4))
-        assert list(models) == ["default", "centerface", "street"]
-        assert models["default"].packs == ("centerface", "street")
-        assert models["default"].classes == ("face", "license-plate", "person", "vehicle")
-        assert models["centerface"].classes == ("face",)
-        assert models["default"].threads == 4
-        assert models["default"].scale.min_replicas == 0, "an idle model gives its memory back"
-
-    def test_a_faster_choice_of_the_same_network_is_a_model_and_no_part_of_default(self) -> None:
-        models = dict(local_models(PackRegistry(), ["centerface", "faces", "street"], cores=4))
-        assert models["default"].packs == ("centerface", "street")
-        assert models["faces"].packs == ("faces",)
-        assert dict(local_models(PackRegistry(), ["faces"], cores=4))["default"].packs == ("faces",)
-
-    def test_a_class_that_nobody_finds_names_the_command(self, centerface: PackRegistry) -> None:
-        require_classes(centerface, ["centerface"], ["face"])
-        with pytest.raises(ClassNotFound, match="velum models fetch street"):
-            require_classes(centerface, ["centerface"], ["face", "vehicle"])
-
-    def test_the_list_says_what_is_missing_and_how_to_get_it(self, tmp_path: Path) -> None:
-        table = listing(PackRegistry((), tmp_path)).splitlines()
-        assert table[0].split()[:4] == ["PACK", "READY", "CLASSES", "LICENCE"]
-        row = next(line for line in table if line.startswith("centerface"))
-        assert " no " in row
-        assert row.endswith("velum models fetch centerface")
-
-
-class TestSample:
-    def test_it_is_the_same_every_time(self) -> None:
-        assert sample_picture() == sample_picture()
-
-    def test_it_is_a_picture_of_the_size_it_says(self) -> None:
-        assert cv2.imdecode(np.frombuffer(sample_picture(), np.uint8), 1).shape == (HEIGHT, WIDTH, 3)
-
-
 class TestSelfCheck:
     FOUND: ClassVar = {"detections": [{"bbox": [160, 240, 220, 310], "type_label": "face"}]}
 
@@ -150,38 +98,67 @@ class TestSelfCheck:
     def test_a_hidden_face_passes(self) -> None:
         picture = cv2.imdecode(np.frombuffer(sample_picture(), np.uint8), 1)
         picture[240:310, 160:220] = 0
-        assert judge(sample_picture(), cv2.imencode(".png", picture)[1].tobytes(), self.FOUND) == 1
+        assert judge(sample_picture(), cv2.imencode(".png", picture)[1].tobytes(), self.FOUND) == {"face": 1}
+
+    def test_what_was_hidden_is_told_by_class(self) -> None:
+        assert counted({"face": 3, "license-plate": 1}) == "3 faces, 1 license-plate"
 
 
 class TestAnonymize:
-    def test_pictures_are_hidden_under_their_names(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_pictures_are_hidden_under_their_names(self, tmp_path: Path) -> None:
         source = tmp_path / "street.jpg"
         source.write_bytes(sample_picture())
-        done = runner.invoke(app, ["anonymize", str(source), "--output", str(tmp_path / "out"), "-a", "face"])
+        done = runner.invoke(app, ["anonymize", str(source), "--output", str(tmp_path / "out")])
         assert done.exit_code == 0, done.output
-        assert "3 face" in done.output
+        for found in ("3 face", "1 license-plate", "3 person", "1 vehicle"):
+            assert found in done.output, "all four classes, with nothing fetched and nothing asked for"
         assert source.read_bytes() == sample_picture()
-        assert judge(sample_picture(), (tmp_path / "out/street.jpg").read_bytes(), TestSelfCheck.FOUND) == 1
+        assert judge(sample_picture(), (tmp_path / "out/street.jpg").read_bytes(), TestSelfCheck.FOUND) == {"face": 1}
 
-    def test_lossless_changes_no_pixel_away_from_the_faces(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_lossless_changes_no_pixel_away_from_the_faces(self, tmp_path: Path) -> None:
         source = tmp_path / "street.jpg"
         source.write_bytes(sample_picture())
         arguments = ["anonymize", str(source), "--output", str(tmp_path / "out"), "-a", "face", "--lossless"]
         done = runner.invoke(app, [*arguments, "--gps", "strip"])
         assert done.exit_code == 0, done.output
         coded = (tmp_path / "out/street.jpg").read_bytes()
-        assert judge(sample_picture(), coded, TestSelfCheck.FOUND) == 1
+        assert judge(sample_picture(), coded, TestSelfCheck.FOUND) == {"face": 1}
         before, after = (cv2.imdecode(np.frombuffer(each, np.uint8), 1)[400:] for each in (sample_picture(), coded))
         assert np.array_equal(before, after)
 
-    def test_the_source_is_never_overwritten(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_the_source_is_never_overwritten(self, tmp_path: Path) -> None:
         source = tmp_path / "street.jpg"
         source.write_bytes(sample_picture())
         done = runner.invoke(app, ["anonymize", str(source), "--output", str(tmp_path)])
         assert done.exit_code == 2
         assert source.read_bytes() == sample_picture()
 
-    def test_two_pictures_of_one_name_are_refused(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_packs_are_asked_together(self, tmp_path: Path) -> None:
+        """A face that only one of two packs sees is hidden, and so is what only the other finds."""
+        write_pack(tmp_path / "packs" / "bright", bright_network())
+        source = tmp_path / "x.png"
+        cv2.imwrite(str(source), drawn((4, 4)))
+        for packs, said in (
+            (["velum-street"], "nothing found"),
+            (["bright"], "1 face"),
+            (["velum-street", "bright"], "1 face"),
+        ):
+            flags = [part for name in packs for part in ("--pack", name)]
+            folders = ["--packs", str(tmp_path / "packs"), "--output", str(tmp_path / "out")]
+            done = runner.invoke(app, ["anonymize", str(source), *flags, *folders])
+            assert done.exit_code == 0, done.output
+            assert said in done.output, packs
+        assert not np.array_equal(cv2.imread(str(tmp_path / "out" / "x.png")), cv2.imread(str(source)))
+
+    def test_a_pack_that_is_none_is_named(self, tmp_path: Path) -> None:
+        source = tmp_path / "x.jpg"
+        source.write_bytes(sample_picture())
+        done = runner.invoke(app, ["anonymize", str(source), "--pack", "zebra", "--output", str(tmp_path / "out")])
+        assert done.exit_code == 1
+        assert "'zebra'" in done.output
+        assert "velum-street" in done.output
+
+    def test_two_pictures_of_one_name_are_refused(self, tmp_path: Path) -> None:
         for folder in ("a", "b"):
             (tmp_path / folder).mkdir()
             (tmp_path / folder / "x.jpg").write_bytes(sample_picture())
@@ -193,16 +170,14 @@ class TestAnonymize:
     @pytest.mark.parametrize(
         ("flag", "value"), [("--method", "smear"), ("--method", "detect"), ("--gps", "round"), ("--format", "round")]
     )
-    def test_a_wrong_value_is_refused_by_its_flag(
-        self, centerface: PackRegistry, tmp_path: Path, flag: str, value: str
-    ) -> None:
+    def test_a_wrong_value_is_refused_by_its_flag(self, tmp_path: Path, flag: str, value: str) -> None:
         source = tmp_path / "x.jpg"
         source.write_bytes(sample_picture())
         done = runner.invoke(app, ["anonymize", str(source), flag, value, "--output", str(tmp_path / "out")])
         assert done.exit_code == 2
         assert flag in done.output
 
-    def test_tiles_may_be_asked_for(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_tiles_may_be_asked_for(self, tmp_path: Path) -> None:
         source = tmp_path / "x.jpg"
         source.write_bytes(sample_picture())
         tiles = '{"number":[2,1],"overlap":[64,0]}'
@@ -212,7 +187,7 @@ class TestAnonymize:
         assert done.exit_code == 0, done.output
         assert "3 face" in done.output
 
-    def test_one_bad_picture_does_not_stop_the_others(self, centerface: PackRegistry, tmp_path: Path) -> None:
+    def test_one_bad_picture_does_not_stop_the_others(self, tmp_path: Path) -> None:
         (tmp_path / "good.jpg").write_bytes(sample_picture())
         (tmp_path / "bad.jpg").write_bytes(sample_picture()[:5000])
         pictures = [str(tmp_path / "bad.jpg"), str(tmp_path / "good.jpg")]
@@ -226,17 +201,15 @@ def test_help_of_every_command_names_its_flags() -> None:
         done = runner.invoke(app, [command, "--help"], env={"COLUMNS": "200"})
         assert done.exit_code == 0, command
     done = runner.invoke(app, ["up", "--help"], env={"COLUMNS": "200"})
-    for flag in ("-a", "--api-endpoint", "--input", "--output", "--format", "--save-mask", "--model", "--packs"):
+    for flag in (
+        "--pack ",
+        "-a",
+        "--api-endpoint",
+        "--input",
+        "--output",
+        "--format",
+        "--save-mask",
+        "--model",
+        "--packs",
+    ):
         assert flag in done.output
-
-
-def test_models_list_starts_no_web_server(tmp_path: Path) -> None:
-    """A second of imports for every `velum models list` would be felt."""
-    program = (
-        "import sys\nfrom velum_cli.main import app\n"
-        "try: app(['models', 'list'])\nexcept SystemExit: pass\n"
-        "print({'fastapi', 'kopf', 'ray', 'kubernetes'} & set(sys.modules), file=sys.stderr)"
-    )
-    env = {**os.environ, "VELUM_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
-    assert done.stderr.strip() == "set()"

@@ -373,7 +373,7 @@ class TestViews:
             kind, message = k.keeper.view(spec(classes={"face": {}, "licensePlate": {}, "person": {}}))
             assert kind == "lacks-class"
             assert "license-plate, person" in message
-            assert "velum models fetch street" in message
+            assert "velum-street" in message
 
     async def test_who_waits_is_told_when_it_appears(self, store: Counting, given: Settings) -> None:
         async with kept(store, given) as k:

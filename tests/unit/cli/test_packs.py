@@ -1,0 +1,86 @@
+"""What one machine offers: the same `default` everywhere, a model for each ready pack, ensembles by name."""
+
+from pathlib import Path
+
+import pytest
+
+from support.labelled import bright_network, write_pack
+from velum.errors import InvalidInput
+from velum.settings import Settings
+from velum_cli.packs import offered, require_ready
+from velum_pipeline.detect.errors import ClassNotFound
+from velum_pipeline.options import ObjectClass
+from velum_pipeline.packs import PackNotFound, WeightsMissing
+from velum_pipeline.packs.registry import PackRegistry
+
+DEFAULT = ("velum-street",)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> PackRegistry:
+    """The shipped pack, one more that is ready, and the others that ship without weights."""
+    write_pack(tmp_path / "bright", bright_network())
+    return PackRegistry((tmp_path,))
+
+
+def test_the_settings_name_the_shipped_pack(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().serving.default_packs == DEFAULT
+    monkeypatch.setenv("VELUM_SERVING_DEFAULT_PACKS", "velum-street, bright")
+    assert Settings.load().serving.default_packs == ("velum-street", "bright")
+
+
+def test_the_shipped_pack_is_ready_with_nothing_fetched_and_finds_everything() -> None:
+    registry = PackRegistry()
+    require_ready(registry, DEFAULT)
+    assert registry.classes(DEFAULT) == set(ObjectClass)
+
+
+def test_default_is_what_it_is_whatever_else_is_ready(registry: PackRegistry) -> None:
+    offer = offered(registry, DEFAULT, "default", ())
+    models = dict(offer.models(cores=4))
+    assert list(models) == ["default", "bright", "velum-street"]
+    assert models["default"].packs == DEFAULT
+    assert models["default"].classes == ("face", "license-plate", "person", "vehicle")
+    assert models["bright"].packs == ("bright",)
+    assert models["bright"].classes == ("face",)
+    assert models["default"].threads == 4
+    assert models["default"].scale.min_replicas == 0, "an idle model gives its memory back"
+    assert offer.classes == tuple(ObjectClass)
+
+
+def test_an_ensemble_is_default_where_it_is_asked_for(registry: PackRegistry) -> None:
+    models = dict(offered(registry, ("velum-street", "bright", "bright"), "default", ()).models(cores=1))
+    assert models["default"].packs == ("velum-street", "bright")
+    assert models["default"].classes == ("face", "license-plate", "person", "vehicle")
+    assert models["velum-street"].packs == ("velum-street",)
+
+
+def test_requests_may_be_kept_to_some_classes(registry: PackRegistry) -> None:
+    assert offered(registry, DEFAULT, "default", ("vehicle", "face")).classes == ("face", "vehicle")
+    assert offered(registry, DEFAULT, "bright", ()).classes == ("face",)
+    assert offered(registry, DEFAULT, "a-clusters-own", ("face",)).classes == (), "nothing is known of it"
+
+
+@pytest.mark.parametrize("model", ["bright", "default"])
+def test_a_class_that_the_model_does_not_find_is_refused_with_the_pack_that_does(
+    registry: PackRegistry, model: str
+) -> None:
+    with pytest.raises(ClassNotFound, match="use a model that includes the pack velum-street"):
+        offered(registry, ("bright",), model, ("face", "vehicle"))
+
+
+def test_no_class_at_all_is_named(registry: PackRegistry) -> None:
+    with pytest.raises(InvalidInput, match="-a: 'hat' is not a class; there are face, license-plate"):
+        offered(registry, DEFAULT, "default", ("hat",))
+
+
+def test_a_default_without_weights_is_refused_with_the_command_that_gets_them(registry: PackRegistry) -> None:
+    with pytest.raises(WeightsMissing, match="velum models fetch centerface"):
+        offered(registry, ("centerface",), "default", ())
+
+
+def test_a_default_of_unknown_or_no_packs_is_refused(registry: PackRegistry) -> None:
+    with pytest.raises(PackNotFound, match="zebra"):
+        offered(registry, ("velum-street", "zebra"), "default", ())
+    with pytest.raises(InvalidInput, match="--pack"):
+        offered(registry, (), "default", ())
