@@ -25,7 +25,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate
 	@$(BIN)/mypy
 	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation
-	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p peer
+	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer
 	@$(BIN)/lint-imports
 	@hack/generate --check
 
@@ -39,13 +39,14 @@ generate: setup-dev ## Write the generated files: CRDs, OpenAPI
 	@hack/generate
 
 .PHONY: bench
-bench: setup-dev ## Measure: pictures and tasks
+bench: setup-dev ## Measure: pictures, detectors and tasks
 	@hack/bench images
+	@hack/bench detectors
 	@hack/bench tasks
 
 .PHONY: evaluate
 evaluate: setup-dev ## Measure recall on labelled pictures (ARGS="..." are flags of hack/evaluate)
-	@hack/evaluate $(if $(ARGS),$(ARGS),--pack street)
+	@hack/evaluate $(if $(ARGS),$(ARGS),--pack velum-street)
 
 .PHONY: setup-dev
 setup-dev:
