@@ -138,30 +138,41 @@ class Looking:
         self._data, self._seen, self._make, self._processes = data, seen, make, processes
 
     def run(self, sets: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int]]:
-        """Look at what was not looked at, given the files of each set; (set, how many) before each and as they come.
+        """Look at what was not looked at, given the files of each set; after each: the set, and how many are left.
 
         Raises SetInvalid for a picture that cannot be read.
         """
         self._seen.mkdir(parents=True, exist_ok=True)
         todo = {name: self._unseen(name, files) for name, files in sets.items()}
-        if not any(todo.values()):
-            return
-        with multiprocessing.get_context("spawn").Pool(self._processes, _start, (self._make,)) as pool:
-            for name, files in todo.items():
-                for done, (file, seen) in enumerate(zip(files, self._looked(pool, name, files), strict=True), 1):
-                    with (self._seen / f"{name}.jsonl").open("a") as stream:
-                        stream.write(json.dumps({"file": file, "seen": seen}, separators=(",", ":")) + "\n")
-                    yield name, len(files) - done
+        paths = [self._data / name / IMAGES / file for name, files in todo.items() for file in files]
+        looked = self._looked(paths)
+        for name, files in todo.items():
+            for done, file in enumerate(files, 1):
+                line = {"file": file, "seen": _next(looked, name)}
+                with (self._seen / f"{name}.jsonl").open("a") as stream:
+                    stream.write(json.dumps(line, separators=(",", ":")) + "\n")
+                yield name, len(files) - done
 
     def _unseen(self, name: str, files: Iterable[str]) -> list[str]:
         before = read_seen(self._seen / f"{name}.jsonl")
         return [file for file in files if file not in before]
 
-    def _looked(self, pool: Any, name: str, files: Sequence[str]) -> Iterator[dict[str, list[list[Any]]]]:
-        try:
-            yield from pool.imap(_look, [self._data / name / IMAGES / file for file in files], chunksize=2)
-        except OSError as error:
-            raise SetInvalid(name, str(error)) from error
+    def _looked(self, paths: Sequence[Path]) -> Iterator[dict[str, list[list[Any]]]]:
+        """What is seen in each picture, in their order."""
+        if not paths:
+            return
+        if self._processes == 1:
+            yield from map(self._make().look, paths)
+            return
+        with multiprocessing.get_context("spawn").Pool(self._processes, _start, (self._make,)) as pool:
+            yield from pool.imap(_look, paths, chunksize=2)
+
+
+def _next(looked: Iterator[dict[str, list[list[Any]]]], name: str) -> dict[str, list[list[Any]]]:
+    try:
+        return next(looked)
+    except OSError as error:
+        raise SetInvalid(name, str(error)) from error
 
 
 def weights(data: Path) -> list[Path]:
