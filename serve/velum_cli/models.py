@@ -50,7 +50,8 @@ def remedy(status: PackStatus) -> str:
     command = f"velum models fetch {manifest.name}"
     if all(file.sources or file.wheel for file in manifest.files):
         return f"get it with: {command}"
-    return f"lacks {', '.join(missing)}; from a mirror: {command} --mirror URL"
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"lacks {missing[0]}{more}; from a mirror: {command} --mirror URL"
 
 
 def get(registry: PackRegistry, name: str, cache: Path, mirror: str | None) -> None:

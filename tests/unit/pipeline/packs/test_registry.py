@@ -132,7 +132,7 @@ def test_available_tells_what_is_lacking(tmp_path: Path, pack: Any) -> None:
     pack.write(tmp_path / "good", "good")
     pack.write(tmp_path / "poor", "poor", weights=False)
     status = {one.manifest.name: one for one in PackRegistry([tmp_path]).available()}
-    assert sorted(status) == list(status) == ["centerface", "faces", "good", "poor", "street"]
+    assert sorted(status) == list(status) == ["centerface", "faces", "good", "poor", "street", "velum-street"]
     assert status["good"].ready
     assert status["good"].origin == str(tmp_path / "good")
     assert [type(problem) for problem in status["poor"].problems] == [WeightsMissing]
