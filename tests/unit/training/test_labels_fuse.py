@@ -13,7 +13,7 @@ from training.labels.sources import Source
 from training.labels.verdict import Rule, Sighting, judge
 
 PLAIN = Source("plain", "", "", "")
-STRICT = Source("strict", "", "", "", strict=True)
+STRICT = Source("strict", "", "", "", strict=("face",))
 HOLES = Source("holes", "", "", "", holes=("face", "license-plate", "vehicle"))
 
 FACE = (10.0, 10.0, 30.0, 40.0)
@@ -52,10 +52,10 @@ def only(objects: tuple[Object, ...]) -> Object:
         (0.95, None, "object"),
         (None, 0.95, "object"),
         (0.75, 0.75, "object"),
-        (0.75, 0.5, "doubt"),
+        (0.75, 0.65, "doubt"),
         (0.75, None, "doubt"),
-        (None, 0.5, "doubt"),
-        (0.3, 0.3, "nothing"),
+        (None, 0.65, "doubt"),
+        (0.5, 0.5, "nothing"),
     ],
 )
 def test_one_sure_teacher_or_two_that_agree_make_a_face(
@@ -123,13 +123,13 @@ def test_what_a_hand_label_covers_is_no_hole() -> None:
 
 def test_a_hand_label_keeps_its_place_and_takes_the_teachers_corners() -> None:
     drawn = picture({"cls": "license-plate", "bbox": (50, 60, 80, 71)}, labelled=("license-plate",))
-    found = only(objects_of(HOLES, drawn, {"hyperlpr-640": [plate(0.6)]}))
+    found = only(objects_of(HOLES, drawn, {"hyperlpr-640": [plate(0.7)]}))
     assert (found.bbox, found.corners, found.source) == ((50, 60, 80, 71), tuple(CORNERS), "hand")
 
 
 def test_corners_of_another_place_are_not_taken() -> None:
     drawn = picture({"cls": "license-plate", "bbox": (50, 60, 100, 76)}, labelled=("license-plate",))
-    assert only(objects_of(HOLES, drawn, {"hyperlpr-640": [plate(0.6)]})).corners is None
+    assert only(objects_of(HOLES, drawn, {"hyperlpr-640": [plate(0.7)]})).corners is None
 
 
 @pytest.mark.parametrize("name", ["bicycle", "train"])
