@@ -59,14 +59,15 @@ def assign(
     reach = torch.maximum(sides[None] / 2, REACH * strides[:, None])
     away = ((centres[:, None] - (wanted[None, :, :2] + wanted[None, :, 2:]) / 2).abs() / reach).amax(2)
     may = (away < 1) & (size[None] >= ranges[0][:, None]) & (size[None] < ranges[1][:, None])
-    near = torch.exp(-2 * away)
-    overlap = overlaps(boxes, wanted)
+    rows = may.any(1).nonzero().flatten()  # few of all cells: the rest of the work is on these
+    near = torch.exp(-2 * away[rows])
+    overlap = overlaps(boxes[rows], wanted)
     quality = torch.maximum(overlap, near * (NEAR_COLD if cold else NEAR_WARM))
-    agreement = quality**OVERLAP_POWER * may
+    agreement = quality**OVERLAP_POWER * may[rows]
     if not cold:
-        agreement = agreement * scores[:, classes].clamp(1e-3) ** SCORE_POWER
-    best, rows = agreement.topk(min(TOP, len(agreement)), 0)
-    kept = torch.zeros_like(agreement).scatter_(0, rows, best)
+        agreement = agreement * scores[rows][:, classes].clamp(1e-3) ** SCORE_POWER
+    best, places = agreement.topk(min(TOP, len(agreement)), 0)
+    kept = torch.zeros_like(agreement).scatter_(0, places, best)
     strength, owner = kept.max(1)
     cells = torch.nonzero(strength > 0).flatten()
     objects = owner[cells]
@@ -74,7 +75,7 @@ def assign(
     reached = (quality if cold else overlap)[cells, objects]
     ceiling = torch.zeros(len(wanted)).scatter_reduce_(0, objects, reached, "amax").clamp(min=NEAR_WARM)
     targets = (strength[cells] / (top[objects] + 1e-12) * ceiling[objects]).clamp(LEAST_TARGET, 1)
-    return Assigned(cells, objects, targets)
+    return Assigned(rows[cells], objects, targets)
 
 
 def overlaps(boxes: Tensor, others: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ seen. The trunk runs in ONNX Runtime, in the process that makes the crops: it is
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,13 +131,15 @@ def export_trunk(trunk: Trunk, path: Path) -> None:
     """Write the trunk without its head as an ONNX graph of free batch and size; input `image` as the detector's."""
     names = [f"feature{number}" for number in range(7)]
     axes = {0: "batch", 2: "height", 3: "width"}
-    torch.onnx.export(
-        _OnlyFeatures(trunk).eval(),
-        (torch.zeros(2, 3, 416, 320),),
-        str(path),
-        opset_version=17,
-        dynamo=False,
-        input_names=["image"],
-        output_names=names,
-        dynamic_axes=dict.fromkeys(["image", *names], axes),
-    )
+    with warnings.catch_warnings():  # as in training.weights.files
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _OnlyFeatures(trunk).eval(),
+            (torch.zeros(2, 3, 416, 320),),
+            str(path),
+            opset_version=17,
+            dynamo=False,
+            input_names=["image"],
+            output_names=names,
+            dynamic_axes=dict.fromkeys(["image", *names], axes),
+        )

@@ -132,7 +132,7 @@ def fit(run: Run, crops: Crops, checkpoint: Path, workers: int, say: Callable[[s
     started, first, means = time.monotonic(), run.step, [0.0, 0.0, 0.0]
     for batch in batches:
         found = run.learn(batch)
-        terms = [float(found.scores), float(found.boxes), float(found.corners)]
+        terms = [term.item() for term in (found.scores, found.boxes, found.corners)]
         share = 1.0 if run.step == first + 1 else 1 - SMOOTH
         means = [old + share * (new - old) for old, new in zip(means, terms, strict=True)]
         if run.step % SAY_EVERY == 0 or run.step == run.plan.steps:
