@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 
 SAMPLES = Path(__file__).resolve().parents[2] / "crds" / "samples"
 COMPLETES = ["task-object.yaml", "task-destination.yaml", "task-limits.yaml"]
-"""Samples that a laptop without internet and without the street pack can carry out."""
+"""Samples that a laptop without internet can carry out."""
 
 
 @pytest.fixture(scope="module")
