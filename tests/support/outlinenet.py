@@ -5,8 +5,6 @@ It is in torch and exported from there. Where any pixel of a crop is as green as
 
 from __future__ import annotations
 
-import io
-
 import torch
 
 from support import streetnet
@@ -37,8 +35,5 @@ def onnx_model(network: torch.nn.Module | None = None) -> bytes:
 
 def torch_program(side: int = SIDE) -> bytes:
     """The same as ``torch.export`` saves it, of any batch and this size."""
-    shapes = ({0: torch.export.Dim("batch", min=1, max=64)},)
-    program = torch.export.export(Outline().eval(), (torch.zeros(2, 3, side, side),), dynamic_shapes=shapes)
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer)
-    return buffer.getvalue()
+    sizes = {0: torch.export.Dim("batch", min=1, max=64)}
+    return streetnet.exported(Outline().eval(), torch.zeros(2, 3, side, side), sizes)

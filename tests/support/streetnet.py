@@ -23,6 +23,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch.fx.experimental import _config
 from torch.nn import functional
 
 from velum_pipeline.options import ObjectClass
@@ -105,10 +106,19 @@ def onnx_model(network: torch.nn.Module | None = None, *, names: tuple[str, ...]
 def torch_program(network: torch.nn.Module | None = None) -> bytes:
     """The same as ``torch.export`` saves it, of any batch and of sides that are multiples of 32."""
     rows, columns = (32 * torch.export.Dim(side, min=1, max=128) for side in ("rows", "columns"))
-    shapes = ({0: torch.export.Dim("batch", min=1, max=64), 2: rows, 3: columns},)
-    program = torch.export.export(network or Street().eval(), (torch.zeros(2, 3, 64, 96),), dynamic_shapes=shapes)
+    sizes = {0: torch.export.Dim("batch", min=1, max=64), 2: rows, 3: columns}
+    return exported(network or Street().eval(), torch.zeros(2, 3, 64, 96), sizes)
+
+
+def exported(network: torch.nn.Module, example: torch.Tensor, sizes: dict[int, Any]) -> bytes:
+    """A .pt2 file in which these axes of the input are free, down to where a map is one cell wide.
+
+    Without ``backed_size_oblivious`` torch takes a size of 1 for a case of its own, and the program refuses whatever
+    was not so at export.
+    """
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    with _config.patch(backed_size_oblivious=True):
+        torch.export.save(torch.export.export(network, (example,), dynamic_shapes=(sizes,)), buffer)
     return buffer.getvalue()
 
 
@@ -137,7 +147,7 @@ file = "street.onnx"
 licence = "none"
 decoder = "street"
 batch = true
-input = {{ kind = "dynamic", multiple = 32, max_side = 1920, colour = "rgb", fill = 114 }}
+input = {{ kind = "dynamic", multiple = 32, max_side = 1920, colour = "rgb" }}
 
 [components.classes]
 face = {{ threshold = 0.5 }}

@@ -32,6 +32,7 @@ from velum_pipeline.packs.manifest import MANIFEST, PackManifest, WeightsFile, r
 from velum_pipeline.packs.weights import WeightsReader
 
 SHIPPED = "shipped with velum"
+SHIPPED_PACKS = resources.files("velum_pipeline.packs")
 CPU = Runtime()
 _Key = tuple[str, str, bool, bool, bool]
 """What makes two networks one session: the weights' hash, what runs them, and how they are opened."""
@@ -165,7 +166,7 @@ class PackRegistry:
 
 
 def _shipped() -> Iterator[_Entry]:
-    for folder in sorted(resources.files("velum_pipeline.packs").iterdir(), key=lambda entry: entry.name):
+    for folder in sorted(SHIPPED_PACKS.iterdir(), key=lambda entry: entry.name):
         manifest = folder / MANIFEST
         if folder.is_dir() and manifest.is_file():
             # Weights are read from paths; from inside an archive there are none, and they have to be fetched.

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from velum_pipeline.detect import Component, ComponentSpec, Runtime
-from velum_pipeline.detect.component import View, open_session
+from velum_pipeline.detect.component import View
+from velum_pipeline.detect.networks import open_session
 from velum_pipeline.detect.session import Network, Outputs
 from velum_pipeline.detect.tiles import layout
 from velum_pipeline.options import ObjectClass, Tiling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -205,3 +205,28 @@ def test_parts_on_both_sides_of_a_seam_are_joined() -> None:
     for segment in halves.segments if halves.segments is not None else ():
         together |= picture(drawn(segment, WIDTH, HEIGHT))
     np.testing.assert_array_equal(together, pixels((160, 20, 200, 50), (0, 20, 30, 50)))
+
+
+def reaching(box: Box, shape: Shape, reach: Box) -> Piece:
+    return Piece(np.array(box, np.float32), "seg", shape, reach=np.array(reach, np.float32))
+
+
+def test_an_outline_may_reach_beyond_its_box() -> None:
+    """It marks more there and tells nothing: what a box beside it covers stays."""
+    own = reaching((40, 20, 80, 60), Shape(44, 20, 90, 60), (30, 10, 85, 70))
+    np.testing.assert_array_equal(picture(drawn((own,), WIDTH, HEIGHT)), pixels((44, 20, 85, 60)))
+    both = drawn((own, piece((20, 30, 60, 50), None)), WIDTH, HEIGHT)
+    np.testing.assert_array_equal(picture(both), pixels((44, 20, 85, 60), (20, 30, 40, 50)))
+
+
+def test_what_lies_beyond_the_box_makes_no_outline_plausible() -> None:
+    assert drawn((reaching((40, 20, 80, 60), Shape(0, 0, 41, 100), (0, 0, 120, 100)),), WIDTH, HEIGHT) is None
+
+
+def test_a_reach_moves_with_its_box() -> None:
+    found = candidates(((190, 20, 230, 60), 0.9, "", None))
+    shape = Shape(186, 20, 234, 60)
+    found = replace(found, segments=as_segments([(reaching((190, 20, 230, 60), shape, (180, 10, 240, 70)),)]))
+    left, right = sorted(opened(found, WIDTH).segments, key=lambda segment: float(segment[0].box[0]))
+    np.testing.assert_array_equal(picture(drawn(left, WIDTH, HEIGHT)), pixels((0, 20, 34, 60)))
+    np.testing.assert_array_equal(picture(drawn(right, WIDTH, HEIGHT)), pixels((186, 20, 200, 60)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support import prototypenet
+from support import prototypenet, streetnet
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import ManifestInvalid, PackRegistry, parse_manifest, read_manifest
 
@@ -99,6 +99,105 @@ def test_doubles_are_refused(pack: Any) -> None:
         parse_manifest(text + file, "here")
     with pytest.raises(ManifestInvalid, match=r"no component reads other\.onnx"):
         parse_manifest(text + file.replace("plate.onnx", "other.onnx"), "here")
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The manifest of a pack with outlines and a torch twin."""
+    folder = tmp_path_factory.mktemp("pack") / "street"
+    streetnet.write_pack(folder, outline=b"weights", torch_files={"street": b"program"}, keys="grow = 0.04")
+    return (folder / "pack.toml").read_text()
+
+
+def test_a_pack_may_draw_what_it_finds(drawing: str) -> None:
+    manifest = parse_manifest(drawing, "here")
+    (outline,) = manifest.outlines
+    assert outline.classes == {ObjectClass.PERSON, ObjectClass.VEHICLE}
+    assert (outline.side, outline.margin, outline.threshold, outline.grow) == (64, 0.15, 0.5, 0.04)
+    assert (outline.format, outline.resizes, outline.partial) == ("onnx", False, True)
+    assert manifest.classes == set(ObjectClass)
+    assert [network.files for network in manifest.networks] == [("street.onnx", "street.pt2"), ("outline.onnx",)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            'classes = ["person", "vehicle"]',
+            'classes = ["person", "face"]',
+            "outlines.0.classes: face: faces and plates",
+        ),
+        ('classes = ["person", "vehicle"]', "classes = []", "outlines.0.classes"),
+        ("person = { threshold = 0.4 }\n", "", "outlines draw person, which no component finds"),
+        (
+            'file = "outline.onnx"',
+            'file = "gone.onnx"',
+            "outlines outline reads gone.onnx, which is not among the files",
+        ),
+        ('torch = "street.pt2"', 'torch = "gone.pt2"', "component street reads gone.pt2, which is not among the files"),
+        ('torch = "street.pt2"', "", "no component reads street.pt2"),
+        ('torch = "street.pt2"', 'torch = "street.onnx"', "components.0.torch"),
+        ("side = 64", "side = 8", "outlines.0.side"),
+        ("side = 64", "", "outlines.0.side"),
+        ("grow = 0.04", "grow = 4", "outlines.0.grow"),
+        ("grow = 0.04", "margin = -0.1", "outlines.0.margin"),
+        ("grow = 0.04", "threshold = 1", "outlines.0.threshold"),
+        ("grow = 0.04", "dilation = 0.04", "outlines.0.dilation"),
+    ],
+)
+def test_bad_outlines_are_told(drawing: str, old: str, new: str, problem: str) -> None:
+    assert old in drawing
+    with pytest.raises(ManifestInvalid) as caught:
+        parse_manifest(drawing.replace(old, new, 1), "packs/bad/pack.toml")
+    assert problem in str(caught.value)
+
+
+def test_a_class_has_one_outline(drawing: str) -> None:
+    entry = drawing[drawing.index("[[outlines]]") :]
+    with pytest.raises(ManifestInvalid, match="outlines outline is listed twice"):
+        parse_manifest(drawing + entry, "here")
+    other = entry.replace('name = "outline"', 'name = "other"').replace('["person", "vehicle"]', '["vehicle"]')
+    with pytest.raises(ManifestInvalid, match="class of outlines vehicle is listed twice"):
+        parse_manifest(drawing + other, "here")
+
+
+MEASURED = """
+[[measured]]
+set = "plates/romania"
+cls = "license-plate"
+iou = 0.5
+recall = 0.95
+precision = 0.86
+format = "whole"
+"""
+
+
+def test_what_was_measured_is_kept(drawing: str) -> None:
+    (measured,) = parse_manifest(drawing + MEASURED, "here").measured
+    assert (measured.set, measured.cls, measured.iou) == ("plates/romania", ObjectClass.LICENSE_PLATE, 0.5)
+    assert (measured.recall, measured.precision, measured.format) == (0.95, 0.86, "whole")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("recall = 0.95", "recall = 95", "measured.0.recall"),
+        ("iou = 0.5", "iou = 0", "measured.0.iou"),
+        ('cls = "license-plate"', 'cls = "plate"', "measured.0.cls"),
+        ('format = "whole"', 'format = "best"', "measured.0.format"),
+        ("precision = 0.86", "", "measured.0.precision"),
+    ],
+)
+def test_bad_measurements_are_told(drawing: str, old: str, new: str, problem: str) -> None:
+    assert old in MEASURED
+    with pytest.raises(ManifestInvalid) as caught:
+        parse_manifest(drawing + MEASURED.replace(old, new), "here")
+    assert problem in str(caught.value)
+
+
+def test_a_class_that_is_not_found_was_not_measured(pack: Any) -> None:
+    with pytest.raises(ManifestInvalid, match="measured names face, which no component finds"):
+        parse_manifest(pack.text() + MEASURED.replace("license-plate", "face"), "here")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"#" * (1 << 20) + b"##"])

@@ -15,7 +15,8 @@ import onnxruntime as ort
 import pytest
 
 from velum_pipeline.detect import Runtime
-from velum_pipeline.detect.component import Component, open_session
+from velum_pipeline.detect.component import Component
+from velum_pipeline.detect.networks import open_session
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, Tiling
 from velum_pipeline.packs import FetchFailed, PackRegistry, fetch
 

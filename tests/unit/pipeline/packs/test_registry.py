@@ -139,6 +139,48 @@ def test_available_tells_what_is_lacking(tmp_path: Path, pack: Any) -> None:
     assert "shipped" in status["street"].origin
 
 
+@pytest.fixture
+def shipping(tmp_path: Path, pack: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of shipped packs: one whose weights come with it, and one whose weights are fetched."""
+    folder = tmp_path / "shipped"
+    pack.write(folder / "own", "own")
+    pack.write(folder / "known", "known", origin='sources = ["https://files.example.org/plate.onnx"]')
+    monkeypatch.setattr("velum_pipeline.packs.registry.SHIPPED_PACKS", folder)
+    return folder
+
+
+def test_weights_that_come_with_a_shipped_pack_are_there(shipping: Path, tmp_path: Path, pack: Any) -> None:
+    cache = tmp_path / "cache"
+    (cache / "own").mkdir(parents=True)
+    (cache / "own" / "plate.onnx").write_bytes(b"what a former version fetched")
+    registry = PackRegistry(cache=cache)
+    assert registry.locate("own", registry.get("own").files[0]) == shipping / "own" / "plate.onnx"
+    status = {one.manifest.name: one for one in registry.available()}
+    assert status["own"].ready
+    assert "shipped" in status["own"].origin
+    (found,) = registry.load(["own"], CPU).detect([np.zeros((64, 64, 3), np.uint8)], WANTED)
+    assert len(found) == 1
+
+
+def test_weights_that_are_fetched_are_not_looked_for_where_velum_lies(shipping: Path, tmp_path: Path) -> None:
+    registry = PackRegistry(cache=tmp_path / "cache")
+    with pytest.raises(WeightsMissing) as caught:
+        registry.locate("known", registry.get("known").files[0])
+    assert caught.value.searched == (tmp_path / "cache" / "known", tmp_path / "cache")
+
+
+def test_a_shipped_pack_that_lost_its_weights_says_so(shipping: Path) -> None:
+    (shipping / "own" / "plate.onnx").unlink()
+    with pytest.raises(WeightsMissing, match="come with the pack: install or copy it again"):
+        PackRegistry().load(["own"], CPU)
+
+
+def test_a_folder_replaces_a_shipped_pack_and_its_weights(shipping: Path, tmp_path: Path, pack: Any) -> None:
+    mine = pack.write(tmp_path / "mine", "own")
+    registry = PackRegistry([mine])
+    assert registry.locate("own", registry.get("own").files[0]) == mine / "plate.onnx"
+
+
 def test_a_folder_goes_before_what_is_shipped_and_before_later_folders(tmp_path: Path, pack: Any) -> None:
     pack.write(tmp_path / "one", "centerface")
     pack.write(tmp_path / "two", "centerface")
