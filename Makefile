@@ -16,7 +16,7 @@ up: ## Run Velum on this machine, on port 7000 (ARGS="..." are flags of `velum u
 .PHONY: test
 test: setup-dev ## Run all tests, those on a real API server and a real Ray too (ARGS="..." go to pytest)
 	@hack/controlplane assets >/dev/null
-	@$(BIN)/velum models fetch centerface
+	@$(BIN)/velum models fetch centerface || echo "tests that compare with CenterFace are skipped"
 	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: check

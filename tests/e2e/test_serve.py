@@ -24,7 +24,6 @@ import pytest_asyncio
 from support.serving import order, picture, storage
 from velum.storage import Storage
 from velum.tasks.order import Manifest, WorkOrder
-from velum_pipeline.packs import FetchFailed, PackRegistry, fetch
 from velum_serve.head import LOCK, LocalRay
 from velum_serve.processes import session_members
 
@@ -34,7 +33,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="sessions and sockets are read from /proc"),
 ]
 
-CACHE = Path(os.environ.get("VELUM_CACHE") or Path.home() / ".cache" / "velum")
 SLOW = {"tiling": {"mode": "grid", "columns": 4, "rows": 4}}
 PATIENCE = 60.0
 
@@ -66,9 +64,8 @@ class Cluster:
             "import_path": "velum_serve.app:build",
             "args": {
                 "model": name,
-                "packs": ["centerface"],
+                "packs": ["velum-street"],
                 "classes": ["face"],
-                "cache": str(CACHE),
                 "input_url": (self._folder / "in").as_uri(),
                 "output_url": (self._folder / "out").as_uri(),
                 "batch_size": 4,
@@ -156,17 +153,8 @@ class Cluster:
         return bool((await self.health())["ongoing"] == count)
 
 
-@pytest.fixture(scope="module")
-def weights() -> None:
-    """The built-in pack's weights, fetched where they are not on this machine yet."""
-    try:
-        fetch(PackRegistry([], CACHE).get("centerface"), CACHE)
-    except FetchFailed as error:
-        pytest.skip(f"the built-in pack cannot be fetched here: {error}")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster(weights: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     folder = tmp_path_factory.mktemp("serve")
     ray = LocalRay(folder / "ray", num_cpus=2)
     started = time.monotonic()
@@ -300,7 +288,7 @@ async def test_an_idle_model_has_no_replica_and_comes_back(cluster: Cluster) -> 
 
 
 async def test_a_model_that_cannot_work_says_why_and_leaves_others_alone(cluster: Cluster) -> None:
-    broken = cluster.application("broken", classes=["face", "vehicle"])
+    broken = cluster.application("broken", packs=["centerface"], classes=["face", "vehicle"])
     await cluster.deploy(cluster.application("default", idle_seconds=1.0), broken)
 
     async def refused() -> bool:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from support.velumup import VelumUp
 from velum_cli.sample import sample_picture
+from velum_cli.selfcheck import judge
 
 pytestmark = pytest.mark.ray
 
@@ -54,7 +56,7 @@ def post(url: str, picture: bytes, **query: str) -> dict[str, Any]:
 
 def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_path: Path) -> None:
     with VelumUp(tmp_path) as velum:
-        assert "self-check: 3 faces hidden" in velum.ready_line
+        assert "self-check: 3 faces, 1 license-plate, 3 persons, 1 vehicle hidden" in velum.ready_line
         picture = sample_picture()
         task = post(velum.url, picture, face="true")
         assert task["status"] == "done"
@@ -142,13 +144,28 @@ def test_when_ray_dies_it_says_so_and_ends(tmp_path: Path) -> None:
     until(lambda: gone(processes), 20, "nothing is left")
 
 
-def test_four_classes_with_packs_from_a_folder(tmp_path: Path) -> None:
+def test_all_four_classes_with_nothing_fetched_on_a_machine_without_a_cache(tmp_path: Path) -> None:
+    environment = {"VELUM_CACHE": str(tmp_path / "cache"), "PIP_NO_INDEX": "1"}
+    with VelumUp(tmp_path, ["--no-self-check"], environment) as velum:
+        picture = sample_picture()
+        task = post(velum.url, picture, face="true", license_plate="true", person="true", vehicle="true")
+        metadata = httpx.get(str(task["metadata_link"])).json()
+        found = Counter(each["type_label"] for each in metadata["detections"])
+        assert found == {"face": 3, "license-plate": 1, "person": 3, "vehicle": 1}
+        result = httpx.get(str(task["anonymised_link"])).content
+        assert judge(picture, result, metadata) == found
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_ensemble_and_other_packs_from_a_folder(tmp_path: Path) -> None:
     shared = os.environ.get("VELUM_SHARED")
     if not shared:
         pytest.skip("VELUM_SHARED names no folder with the weights of the street pack")
     classes = ["face", "license-plate", "person", "vehicle"]
     flags = [part for name in classes for part in ("-a", name)]
-    with VelumUp(tmp_path, ["--packs", f"{shared}/data/models", *flags]) as velum:
+    packs = ["--packs", f"{shared}/data/models", "--pack", "velum-street", "--pack", "street"]
+    with VelumUp(tmp_path, [*packs, *flags]) as velum:
+        assert "default (velum-street + street)" in velum.ready_line
         street = Path(shared, "data/images/street.png").read_bytes()
         task = post(velum.url, street, face="true", license_plate="True", person="yes", vehicle="on")
         metadata = httpx.get(str(task["metadata_link"])).json()
@@ -161,7 +178,7 @@ def test_four_classes_with_packs_from_a_folder(tmp_path: Path) -> None:
             assert inside.size == 0 or inside.mean() > 4, each
         untouched = np.abs(before - after).max(axis=2) == 0
         assert untouched.mean() > 0.3, "a PNG keeps every pixel outside the regions"
-        for model in ("centerface", "street"):
+        for model in ("velum-street", "street"):
             assert post(velum.url, sample_picture(), face="true", model=model)["status"] == "done", model
         replica = next(each for each in velum.tree() if "ServeReplica:default" in " ".join(each.cmdline()))
         replica.kill()
@@ -181,7 +198,7 @@ def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["-a", "hat"], "-a: 'hat' is not a class; there are face"),
-        (["-a", "license-plate"], "velum models fetch street"),
+        (["--pack", "zebra"], "no model pack named 'zebra'"),
         (["--model", "nosuch"], "--model: no model 'nosuch'; there are"),
         (["--tls-cert", "cert.pem"], "--tls-key: HTTPS needs both"),
         (["--packs", "no/such/folder"], "no/such/folder"),

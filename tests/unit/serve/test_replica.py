@@ -1,7 +1,6 @@
-"""A replica without Ray, with the real detectors of the built-in pack where its weights are on this machine."""
+"""A replica without Ray, with the real detectors of the pack that ships."""
 
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,9 @@ from typing import Any
 import pytest
 
 from support.serving import order, picture, storage
-from velum_pipeline.packs import PackRegistry, WeightsMissing
 from velum_serve.arguments import ReplicaArguments
 from velum_serve.batching import Item
 from velum_serve.replica import Batch, BatchedCall, Replica
-
-CACHE = Path(os.environ.get("VELUM_CACHE") or Path.home() / ".cache" / "velum")
 
 
 def one_by_one(batch: Batch) -> BatchedCall:
@@ -27,17 +23,11 @@ def one_by_one(batch: Batch) -> BatchedCall:
 
 @pytest.fixture
 def replica(tmp_path: Path) -> Replica:
-    registry = PackRegistry([], CACHE)
-    try:
-        registry.locate("centerface", registry.get("centerface").files[0])
-    except WeightsMissing as error:
-        pytest.skip(str(error))
     arguments = ReplicaArguments.parse(
         {
             "model": "default",
-            "packs": ["centerface"],
+            "packs": ["velum-street"],
             "classes": ["face"],
-            "cache": str(CACHE),
             "input_url": (tmp_path / "in").as_uri(),
             "output_url": (tmp_path / "out").as_uri(),
         }
@@ -55,7 +45,7 @@ def body(text: str | bytes) -> Callable[[], Awaitable[bytes]]:
 async def test_health_tells_what_is_served(replica: Replica) -> None:
     assert await replica.answer("GET", "/healthz", body("")) == (
         200,
-        {"model": "default", "classes": ["face"], "packs": ["centerface"], "ongoing": 0, "batches": {}},
+        {"model": "default", "classes": ["face"], "packs": ["velum-street"], "ongoing": 0, "batches": {}},
     )
     replica.check()
 
