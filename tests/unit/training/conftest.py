@@ -1,4 +1,4 @@
-"""Sets of the test's own, two teachers that see bright cells, and nothing else in reach."""
+"""Sets of the test's own, and a network that sees bright cells."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ Picture = tuple[str, list[Cell], list[dict[str, Any]]]
 """Its file, its bright cells, and what is labelled in it."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sets or weights but those that a test makes."""
     monkeypatch.setenv("VELUM_SHARED", str(tmp_path / "shared"))
     monkeypatch.setenv("VELUM_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VELUM_TRAINING", raising=False)

@@ -8,6 +8,8 @@ import pytest
 
 from training import command
 
+pytestmark = pytest.mark.usefixtures("nowhere_else")
+
 
 def test_no_folder_of_sets_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["label"]) == 2

@@ -20,6 +20,8 @@ from training.labels.sources import LEFT_OUT, REFUSED, SOURCES, left_out
 from training.labels.teachers import Faculty, Looking, Teacher, read_seen
 from velum_pipeline.options import ObjectClass
 
+pytestmark = pytest.mark.usefixtures("nowhere_else")
+
 CELLS = [(4, 4), (11, 11)]
 
 
