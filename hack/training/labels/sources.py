@@ -49,7 +49,8 @@ SOURCES = (
         "Roboflow universitas-tidar/highway-object-detection v40, from adeirman46/Level2-FSD@2c9d3acc on GitHub",
         "CC BY 4.0",
         "Indonesian roads, mostly one main vehicle each; bicycles unlabelled, some far vehicles and riders missing. "
-        "File names are those of social networks' exports, so the uploader's right to license every photo is unproven.",
+        "File names are those of social networks' exports (35: of Unsplash) and many photos carry their hobby "
+        "photographer's name, so the uploader's right to license every photo is unproven.",
         strict=("face", "license-plate"),
     ),
     Source(
