@@ -202,6 +202,16 @@ def test_a_changed_archive_still_loads(program: bytes) -> None:
     load(changed(program, lambda _, data: data))
 
 
+def test_a_program_needs_no_sample_inputs() -> None:
+    """Left out, they make a program smaller; torch then writes a member of no bytes."""
+    program = torch.export.export(torch.nn.Conv2d(3, 2, 1), (torch.zeros(1, 3, 32, 32),))
+    program.example_inputs = None
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    (output,) = load(buffer.getvalue(), batch=False, size=False).run(np.zeros((1, 3, 32, 32), np.float32)).values()
+    assert output.shape == (1, 2, 32, 32)
+
+
 def edited(name: str, edit: Callable[[Any], None]) -> Callable[[str, bytes], bytes]:
     def change(member: str, data: bytes) -> bytes:
         if not member.endswith(name):
