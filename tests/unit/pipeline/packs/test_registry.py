@@ -213,7 +213,14 @@ def test_a_class_that_no_pack_of_the_model_finds() -> None:
         registry.require(["centerface"], [ObjectClass.FACE, PLATE, ObjectClass.VEHICLE])
     assert caught.value.missing == (PLATE, ObjectClass.VEHICLE)
     assert "in centerface" in str(caught.value)
-    assert "`velum models fetch street`" in str(caught.value)
+    assert "use a model that includes the pack velum-street" in str(caught.value), "it ships"
+
+
+def test_a_class_that_no_ready_pack_finds_names_the_command(tmp_path: Path, pack: Any) -> None:
+    """A folder's pack stands in for the shipped one, and finds less."""
+    pack.write(tmp_path, "velum-street")
+    with pytest.raises(ClassNotFound, match="`velum models fetch street`"):
+        PackRegistry([tmp_path]).require(["centerface"], [ObjectClass.VEHICLE])
 
 
 def test_a_pack_that_is_there_need_not_be_fetched(tmp_path: Path, pack: Any) -> None:
