@@ -21,8 +21,8 @@ test: setup-dev ## Run all tests, those on a real API server and a real Ray too 
 
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
-	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench hack/evaluate
-	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate
+	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
+	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
 	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation
 	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer
