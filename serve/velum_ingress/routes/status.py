@@ -27,7 +27,10 @@ UNABLE = frozenset({Reason.DEPLOY_FAILED, Reason.INVALID_MODEL, Reason.RAY_UNAVA
 
 @readable(router, "/v1/status", **described.STATUS)
 async def status(request: Request) -> Response:
-    """Tell whether pictures can be worked on: 200 `running`, 500 `down` with the reason."""
+    """Tell whether pictures can be worked on: 200 `running`, 500 `down` with the reason.
+
+    The model of requests that name none comes first.
+    """
     rooms = services(request)
     try:
         await _answering(rooms)
@@ -39,7 +42,8 @@ async def status(request: Request) -> Response:
     if why is not None:
         return _down(why)
     queue = {"unfinished": unfinished, "limit": rooms.backlog.limit}
-    states = [_state(model) for model in models]
+    # the page offers the classes of the first
+    states = [_state(model) for model in sorted(models, key=lambda model: model.name != rooms.settings.api.model)]
     return JSONResponse({"status": "running", "version": VERSION, "queue": queue, "models": states})
 
 

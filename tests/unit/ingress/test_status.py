@@ -69,6 +69,14 @@ async def test_the_model_that_requests_use_is_judged_and_the_others_are_listed(s
     assert "model default: DeployFailed: why" in Down.model_validate(answer.json()).reason
 
 
+async def test_the_model_that_requests_use_comes_first(shop: Shop) -> None:
+    """The page offers the classes of the first: a pack whose name comes before `default` must not take them away."""
+    await shop.store.put_model("centerface", model_spec(classes=["face"]))
+    await tell(shop, "True", Reason.DEPLOYED)
+    answer = await shop.client.get("/v1/status")
+    assert [each["name"] for each in answer.json()["models"]] == ["default", "centerface"]
+
+
 async def test_a_server_without_its_default_model_is_down(tmp_path: Path) -> None:
     async with open_shop(tmp_path, working=False, api={"model": "big"}) as shop:
         await tell(shop, "True", Reason.DEPLOYED)
