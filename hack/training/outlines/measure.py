@@ -1,0 +1,166 @@
+"""How right masks are: overlap with what people drew, and how much of it a threshold and a dilation leave to see."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluation.coverage import outline
+from training.errors import SetInvalid
+from training.outlines.masks import Bits, decoded
+from training.outlines.network import OutlineNetwork
+from training.outlines.sources import CLASSES, Source
+from training.outlines.windows import MARGIN, Box, Pixels, cut
+from velum_pipeline.detect.crops import Crop
+from velum_pipeline.detect.outlines import widened
+from velum_pipeline.detect.prototypes import LogitMap
+
+Logits = NDArray[np.float32]
+BATCH = 16
+FEWEST_PIXELS = 30
+"""Of an outline; below that a pixel more or less is the whole figure."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An object whose outline somebody drew. truth: bool (H, W) of the picture."""
+
+    cls: str
+    box: Box
+    picture: Pixels
+    truth: Bits
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one object. iou, recall: 0..1; excess: pixels beyond the outline, as a fraction of it."""
+
+    cls: str
+    iou: float
+    recall: float
+    excess: float
+
+
+def logits(network: OutlineNetwork, crops: Sequence[Pixels], mirrored: bool = False) -> Logits:
+    """(N, S, S) of crops; ``mirrored``: the mean of each and its mirror image."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), BATCH):
+            pixels = torch.from_numpy(np.stack(crops[start : start + BATCH])).permute(0, 3, 1, 2).float()
+            said = network(pixels)
+            if mirrored:
+                said = (said + network(pixels.flip(3)).flip(2)) / 2
+            found.append(said.numpy())
+    return np.concatenate(found) if found else np.zeros((0, network.side, network.side), np.float32)
+
+
+def hidden(said: Logits, box: Box, width: int, height: int, threshold: float, grow: float) -> Bits:
+    """What the pipeline hides of a width x height picture: above the threshold, then wider by ``grow`` of √area."""
+    crop = Crop.around(np.array(box, np.float32), MARGIN, len(said))
+    radius = grow * math.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 0.0))
+    marked = widened(said - np.float32(math.log(threshold / (1 - threshold))), crop.pitch, radius)
+    low = [math.floor(start) for start in crop.origin]
+    high = [math.ceil(start + pitch * crop.side) for start, pitch in zip(crop.origin, crop.pitch, strict=True)]
+    x1, y1, x2, y2 = max(low[0], 0), max(low[1], 0), min(high[0], width), min(high[1], height)
+    mask = np.zeros((height, width), np.bool_)
+    if x2 > x1 and y2 > y1:
+        mask[y1:y2, x1:x2] = LogitMap(marked, crop.origin, crop.pitch).bits(x1, y1, x2, y2)
+    return mask
+
+
+def scores(
+    labelled: Sequence[Labelled], said: Logits, boxes: Sequence[Box], threshold: float, grow: float
+) -> list[Score]:
+    """Of each object, given the boxes that its crop was cut by."""
+    found = []
+    for item, values, box in zip(labelled, said, boxes, strict=True):
+        height, width = item.truth.shape
+        mask = hidden(values, box, width, height, threshold, grow)
+        both, area, drawn_area = (int(np.count_nonzero(one)) for one in (mask & item.truth, mask, item.truth))
+        found.append(Score(item.cls, both / (area + drawn_area - both), both / drawn_area, (area - both) / drawn_area))
+    return found
+
+
+def jittered(boxes: Iterable[Box], share: float, seed: int | Sequence[int] = 1) -> list[Box]:
+    """The boxes with each side moved by a normal deviation of ``share`` of the size."""
+    random = np.random.default_rng(seed)
+    found = []
+    for x1, y1, x2, y2 in boxes:
+        across, down = share * (x2 - x1), share * (y2 - y1)
+        moved = (random.normal(0, 1, 4) * (across, down, across, down) + (x1, y1, x2, y2)).tolist()
+        found.append((moved[0], moved[1], moved[2], moved[3]))
+    return found
+
+
+def crops_of(labelled: Sequence[Labelled], boxes: Sequence[Box], side: int) -> list[Pixels]:
+    """The crops that the network sees."""
+    return [cut(item.picture, box, side) for item, box in zip(labelled, boxes, strict=True)]
+
+
+def summary(found: Sequence[Score]) -> dict[str, dict[str, float]]:
+    """Per class: how many, mean IoU, mean recall, its tenth percentile, mean excess."""
+    table = {}
+    for cls in CLASSES:
+        own = [score for score in found if score.cls == cls]
+        if own:
+            recalls = [score.recall for score in own]
+            table[cls] = {
+                "count": len(own),
+                "iou": float(np.mean([score.iou for score in own])),
+                "recall": float(np.mean(recalls)),
+                "p10": float(np.percentile(recalls, 10)),
+                "excess": float(np.mean([score.excess for score in own])),
+            }
+    return table
+
+
+def labelled_sources(data: Path, sources: Iterable[Source]) -> list[Labelled]:
+    """Objects of a training set with their masks."""
+    found = []
+    for source in sources:
+        picture = _rgb(data / source.set / "images" / source.file, source.set)
+        truth = _truth(source.mask, picture)
+        if np.count_nonzero(truth) >= FEWEST_PIXELS:
+            found.append(Labelled(source.cls, source.box, picture, truth))
+    return found
+
+
+def _truth(mask: Any, picture: Pixels) -> Bits:
+    """Run lengths, or the pixels whose centres polygons hold: another rule would shift what small objects reach."""
+    if isinstance(mask, Mapping):
+        return decoded(mask["size"], mask["counts"])
+    return outline([np.asarray(flat, np.float64).reshape(-1, 2) for flat in mask], picture.shape[1], picture.shape[0])
+
+
+def labelled_set(folder: Path) -> Iterator[Labelled]:
+    """Objects with polygons of a set in the form of `hack/evaluate`. Raises SetInvalid."""
+    try:
+        pictures = json.loads((folder / "annotations.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise SetInvalid(folder.name, f"annotations.json cannot be read: {error}") from error
+    for entry in pictures:
+        own = [item for item in entry["objects"] if item.get("polygons") and not item.get("ignore")]
+        own = [item for item in own if item["cls"] in CLASSES and item.get("name") != "train"]
+        picture = _rgb(folder / entry["file"], folder.name) if own else None
+        for item in own:
+            assert picture is not None
+            x1, y1, x2, y2 = map(float, item["bbox"])
+            truth = _truth(item["polygons"], picture)
+            if (x2 - x1) * (y2 - y1) >= 100 and np.count_nonzero(truth) >= FEWEST_PIXELS:
+                yield Labelled(item["cls"], (x1, y1, x2, y2), picture, truth)
+
+
+def _rgb(path: Path, name: str) -> Pixels:
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if read is None:
+        raise SetInvalid(name, f"{path.name} cannot be read")
+    return np.asarray(read, np.uint8)

@@ -1,0 +1,182 @@
+"""Objects to learn from: each with its surroundings, at one scale, so that a step costs the same whatever the picture.
+
+Persons and vehicles of the sets that shipped weights may use. Those with a mask teach the mask; those with a box only
+are there for `teach`. Which picture is kept back is told from its name, so that it stays so whatever else is there.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import SetInvalid
+from training.outlines.masks import Bits, drawn, placed
+from training.outlines.windows import SIDE, Box, Matrix, Pixels, warped
+
+CLASSES = ("person", "vehicle")
+OTHER_NAMES = frozenset({"bicycle", "train"})
+"""What sets call vehicles and the product does not hide."""
+SURROUNDINGS = 0.4
+"""Of the box's sides, kept on each of them: the margin, and room to jitter and turn."""
+LONGER = 1.3 * SIDE
+"""The longer side of a kept box in pixels, so that a crop of it is neither a sieve nor a blur of its own making."""
+SMALLEST = 10.0
+"""Pixels, root of the box's area: below that nobody drew an outline worth learning."""
+KEPT_BACK = {"coco_tiny": 6, "ccp_street": 12}
+"""One picture in so many is for validation. Of few masks a larger part, or their tenth percentile would be luck."""
+MASKED, BOXED = ("coco_tiny", "ccp_street"), ("highway_id", "openimages_lp")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One object as a set has it. mask: polygons, run lengths or None; box in pixels of the picture."""
+
+    set: str
+    file: str
+    number: int
+    cls: str
+    box: Box
+    mask: Any
+    width: int
+    height: int
+
+    @property
+    def key(self) -> str:
+        """Says which object it is."""
+        return f"{self.set}/{self.file}#{self.number}"
+
+    @property
+    def validation(self) -> bool:
+        """Whether its picture is kept back."""
+        part = KEPT_BACK.get(self.set)
+        return part is not None and zlib.crc32(self.file.encode()) % part == 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One object with its surroundings.
+
+    pixels: RGB uint8 (h, w, 3). mask: uint8 (h, w), 255 where the object is, or None. certain: bool (h, w) where a
+    taught mask is believed, None: everywhere. box: in these pixels. scale: these pixels per pixel of the picture.
+    """
+
+    source: Source
+    pixels: Pixels
+    mask: Pixels | None
+    certain: NDArray[np.bool_] | None
+    box: Box
+    scale: float
+
+    def kept(self, box: Box) -> Box:
+        """A box of the picture in these pixels."""
+        (scale, _, left), (_, _, top) = surroundings(self.source)[0].tolist()
+        return box[0] * scale + left, box[1] * scale + top, box[2] * scale + left, box[3] * scale + top
+
+
+def read_sources(data: Path, names: Iterable[str], left_out: Mapping[str, Mapping[str, str]]) -> list[Source]:
+    """Every object of these sets that can be learnt from, in their order. Raises SetInvalid naming set and file."""
+    return [source for name in names for source in _of_set(data, name, left_out.get(name, {}))]
+
+
+def empty_pictures(data: Path, name: str) -> list[str]:
+    """Files of a set that show no person and no vehicle as far as it says, in its order. Raises SetInvalid."""
+    pictures = _pictures(data, name)
+    return [one["file"] for one in pictures if not any(item["cls"] in CLASSES for item in one["objects"])]
+
+
+def _of_set(data: Path, name: str, left_out: Mapping[str, str]) -> Iterator[Source]:
+    for picture in _pictures(data, name):
+        if picture["file"] in left_out:
+            continue
+        for number, item in enumerate(picture["objects"]):
+            source = _source(name, picture, number, item)
+            if source is not None:
+                yield source
+
+
+def _pictures(data: Path, name: str) -> list[Any]:
+    try:
+        pictures = json.loads((data / name / "annotations.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise SetInvalid(name, f"annotations.json cannot be read: {error}") from error
+    return list(pictures)
+
+
+def _source(name: str, picture: Mapping[str, Any], number: int, item: Mapping[str, Any]) -> Source | None:
+    if item["cls"] not in CLASSES or item.get("ignore") or item.get("name") in OTHER_NAMES:
+        return None
+    x1, y1, x2, y2 = map(float, item["bbox"])
+    if (x2 - x1) * (y2 - y1) < SMALLEST**2:
+        return None
+    return Source(
+        name, picture["file"], number, item["cls"], (x1, y1, x2, y2), item.get("mask"),
+        int(picture["width"]), int(picture["height"]),
+    )  # fmt: skip
+
+
+def read_examples(data: Path, sources: Iterable[Source]) -> list[Example]:
+    """The objects with their surroundings; each picture is read once when its objects follow each other."""
+    examples = []
+    path, pixels = None, np.zeros((0, 0, 3), np.uint8)
+    for source in sources:
+        wanted = data / source.set / "images" / source.file
+        if wanted != path:
+            path, pixels = wanted, _rgb(wanted, source)
+        examples.append(_example(source, pixels))
+    return examples
+
+
+def _rgb(path: Path, source: Source) -> Pixels:
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if read is None:
+        raise SetInvalid(source.set, f"images/{source.file} cannot be read")
+    if read.shape[:2] != (source.height, source.width):
+        stated = f"{source.width} x {source.height}"
+        raise SetInvalid(source.set, f"images/{source.file} is {read.shape[1]} x {read.shape[0]}, not {stated}")
+    return np.asarray(read, np.uint8)
+
+
+def _example(source: Source, pixels: Pixels) -> Example:
+    matrix, (width, height), box, scale = surroundings(source)
+    side = max(width, height)
+    mask = None
+    if source.mask is not None:
+        try:
+            mask = drawn(source.mask, source.width, source.height, matrix, (width, height))
+        except ValueError as error:
+            raise SetInvalid(source.set, f"{source.file}: objects[{source.number}]: {error}") from error
+    kept = np.ascontiguousarray(warped(pixels, matrix, side)[:height, :width])
+    return Example(source, kept, mask, None, box, scale)
+
+
+def surroundings(source: Source) -> tuple[Matrix, tuple[int, int], Box, float]:
+    """What is kept around an object: the map from the picture, the size kept, the box in it and the scale."""
+    x1, y1, x2, y2 = source.box
+    across, down = SURROUNDINGS * (x2 - x1), SURROUNDINGS * (y2 - y1)
+    left, top = max(0.0, x1 - across), max(0.0, y1 - down)
+    right, bottom = min(float(source.width), x2 + across), min(float(source.height), y2 + down)
+    scale = LONGER / max(x2 - x1, y2 - y1)
+    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    box = ((x1 - left) * scale, (y1 - top) * scale, (x2 - left) * scale, (y2 - top) * scale)
+    return matrix, size, box, scale
+
+
+def taught(examples: Iterable[Example], masks: Mapping[str, tuple[Bits, Bits]]) -> list[Example]:
+    """Those of the examples that were taught a mask: key to what is the object and what is in doubt, (H, W) each."""
+    found = []
+    for example in examples:
+        if (pair := masks.get(example.source.key)) is None:
+            continue
+        matrix, size, _, _ = surroundings(example.source)
+        mask, doubt = (placed(bits, matrix, size) for bits in pair)
+        found.append(replace(example, mask=mask, certain=doubt < 128))
+    return found

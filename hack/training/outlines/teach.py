@@ -1,0 +1,150 @@
+"""Masks for objects that have only a box, as JSON lines: by the network of the round before, or by any other program.
+
+    {"object": KEY, "size": [H, W], "counts": [RUN, ...], "doubt": [RUN, ...]}
+
+KEY names the object (``Source.key``); the run lengths are COCO's, of the whole picture. ``doubt``, which may be left
+out, are pixels that say nothing. Without ``counts`` the mask was refused: it did not fill its box, or doubted too much.
+
+A program that teaches is run once, with the path of a file as its last argument, and answers on its standard output
+with such lines, without ``object`` that it was not asked for. The file has a line for each object:
+
+    {"object": KEY, "picture": PATH, "bbox": [x1, y1, x2, y2]}
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import TeacherInvalid
+from training.outlines.masks import Bits, decoded, encoded
+from training.outlines.measure import jittered, logits
+from training.outlines.network import OutlineNetwork
+from training.outlines.sources import Example, Source
+from training.outlines.windows import Box, cut, pasted
+
+LOW, HIGH = 0.35, 0.65
+"""Between these means of several looks a pixel is in doubt."""
+LOOKS = 3
+"""Of the box as it is and moved a little, each with its mirror image."""
+MOVED = 0.03
+LEAST_FILLED = 0.75
+"""IoU of a mask's own box with the labelled one: what is labelled touches all four sides."""
+MOST_DOUBT = 0.25
+"""Of the box's pixels."""
+LOOSE = 0.04
+"""Of the box's size: so far outside people's boxes an object may still go."""
+AT_ONCE = 32
+
+Taught = Mapping[str, tuple[Bits, Bits]]
+
+
+def masks_of(examples: Sequence[Example], path: Path, network: OutlineNetwork) -> Taught:
+    """The masks in a file, which the network goes on with where it was broken off: key to (object, doubt)."""
+    wanted = [one for one in examples if one.source.key not in _asked(path)]
+    with path.open("a") as lines:
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            for example, line in zip(part, _looked(part, network), strict=True):
+                lines.write(json.dumps({"object": example.source.key} | line, separators=(",", ":")) + "\n")
+            lines.flush()
+            if start % (20 * AT_ONCE) == 0:
+                print(f"taught {start + len(part)}/{len(wanted)}", flush=True)
+    return read_taught(path)
+
+
+def _asked(path: Path) -> set[str]:
+    """The objects that were looked at. A line that was cut off is taken away."""
+    if not path.exists():
+        return set()
+    whole = path.read_bytes()
+    kept = whole[: whole.rfind(b"\n") + 1]
+    if kept != whole:
+        path.write_bytes(kept)
+    return {json.loads(line)["object"] for line in kept.splitlines()}
+
+
+def _looked(examples: Sequence[Example], network: OutlineNetwork) -> Iterator[dict[str, Any]]:
+    """The line of each example, empty where the mask is refused."""
+    total = [np.zeros((one.source.height, one.source.width), np.float32) for one in examples]
+    for look in range(LOOKS):
+        boxes = [_moved(one.source, look) for one in examples]
+        crops = [cut(one.pixels, one.kept(box), network.side) for one, box in zip(examples, boxes, strict=True)]
+        for index, said in enumerate(logits(network, crops, mirrored=True)):
+            height, width = total[index].shape
+            total[index] += pasted((1 / (1 + np.exp(-said))).astype(np.float32), boxes[index], width, height) / LOOKS
+    for example, chance in zip(examples, total, strict=True):
+        yield verdict(chance, example.source.box)
+
+
+def _moved(source: Source, look: int) -> Box:
+    """Its box as this look sees it, the same whichever objects are looked at together."""
+    return source.box if look == 0 else jittered([source.box], MOVED, (look, zlib.crc32(source.key.encode())))[0]
+
+
+def verdict(chance: NDArray[np.float32], box: Box) -> dict[str, Any]:
+    """Run lengths of what is believed of a chance 0..1 per pixel (H, W); empty where nothing is."""
+    height, width = chance.shape
+    rows, columns = np.mgrid[0:height, 0:width] + 0.5
+    across, down = LOOSE * (box[2] - box[0]), LOOSE * (box[3] - box[1])
+    near = (columns > box[0] - across) & (columns < box[2] + across) & (rows > box[1] - down) & (rows < box[3] + down)
+    inside = (columns > box[0]) & (columns < box[2]) & (rows > box[1]) & (rows < box[3])
+    mask = (chance >= 0.5) & near
+    doubt = (chance > LOW) & (chance < HIGH) & near
+    if not mask.any() or _filled(mask, box) < LEAST_FILLED or (doubt & inside).sum() > MOST_DOUBT * inside.sum():
+        return {}
+    return encoded(mask) | {"doubt": encoded(doubt)["counts"]}
+
+
+def _filled(mask: Bits, box: Box) -> float:
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    both = [min(own[2], box[2]) - max(own[0], box[0]), min(own[3], box[3]) - max(own[1], box[1])]
+    shared = max(both[0], 0) * max(both[1], 0)
+    areas = (own[2] - own[0]) * (own[3] - own[1]) + (box[2] - box[0]) * (box[3] - box[1])
+    return float(shared / (areas - shared))
+
+
+def read_taught(path: Path) -> Taught:
+    """What a file teaches. Raises TeacherInvalid naming the line."""
+    return _parsed(path.read_text(), path)
+
+
+def _parsed(content: str, path: Path) -> Taught:
+    found = {}
+    for number, text in enumerate(content.splitlines(), 1):
+        try:
+            line = json.loads(text)
+            if "counts" in line:
+                mask = decoded(line["size"], line["counts"])
+                doubt = decoded(line["size"], line["doubt"]) if "doubt" in line else np.zeros_like(mask)
+                found[str(line["object"])] = mask, doubt
+        except (ValueError, KeyError, TypeError) as error:
+            raise TeacherInvalid(path, f"line {number}: {error}") from error
+    return found
+
+
+def ask(command: str, data: Path, sources: Iterable[Source], path: Path) -> None:
+    """Have a program teach these objects, and keep its answer in a file if it is one. Raises TeacherInvalid."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as request:
+        for source in sources:
+            picture = str((data / source.set / "images" / source.file).absolute())
+            request.write(json.dumps({"object": source.key, "picture": picture, "bbox": source.box}) + "\n")
+        request.flush()
+        try:
+            done = subprocess.run([*shlex.split(command), request.name], stdout=subprocess.PIPE, text=True, check=False)
+        except (OSError, ValueError) as error:
+            raise TeacherInvalid(path, f"{command!r} cannot be run: {error}") from error
+    if done.returncode != 0:
+        raise TeacherInvalid(path, f"{command!r} ended with {done.returncode}")
+    _parsed(done.stdout, path)
+    path.write_text(done.stdout)
