@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train, or go on with the training that is in the work folder."""
     torch.manual_seed(arguments.seed)
-    torch.set_num_threads(max(1, arguments.threads))
+    torch.set_num_threads(max(1, arguments.threads - arguments.workers))
     folder: Path = arguments.work / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     records = [record for record in read_records(arguments.work / LABELS) if record.split == "train"]
