@@ -8,6 +8,8 @@ turns in one process on the same noise, so that a busy machine slows all of them
 * three_ms: all that `street` runs for the four classes: YuNet and PicoDet-S at that size, HyperLPR at its own 320 x 320
   and 640 x 640. The sum of their medians.
 * picodet_ratio, three_ratio: velum-street ÷ each.
+* velum_street_looks_ms, street_looks_ms, looks_ratio: a picture of that size as each pack looks at it (format whole):
+  all networks, each at the sizes that the manifest makes of it.
 
 Weights are looked for as hack/evaluate does.
 """
@@ -19,8 +21,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +31,20 @@ from environment import ROOT
 from evaluation.command import weights_folders
 from evaluation.subjects import cache_folder
 from velum_pipeline.detect import Runtime
+from velum_pipeline.detect.inputs import target
 from velum_pipeline.detect.networks import open_session
 from velum_pipeline.detect.session import Network
 from velum_pipeline.detect.spec import ComponentSpec, FixedInput
+from velum_pipeline.detect.tiles import Window
 from velum_pipeline.detections import Floats
 from velum_pipeline.errors import PipelineError
 from velum_pipeline.packs import PackRegistry
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+
+Key = tuple[str, str, int, int]
+"""Pack, file, width and height of the input."""
 
 SIZES = ("640x448", "1280x736")
 MULTIPLE = 32
@@ -51,97 +58,117 @@ PICODET, FACES, PLATES = "picodet", "yunet", "yolov5face-plate"
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A loaded network and how its pixels become numbers."""
+class Run:
+    """One run of a network: which pack's component, on an input of which size."""
 
+    pack: str
     spec: ComponentSpec
-    network: Network
+    size: Size
 
-    def noise(self, size: Size, random: np.random.Generator) -> Floats:
-        """A picture of noise as the network is given it, (1, 3, H, W); fixed networks keep their size."""
-        spec = self.spec.input
-        if isinstance(spec, FixedInput) and not spec.resized:
-            size = (spec.width, spec.height)
-        pixels = random.uniform(0, 255, (1, 3, size[1], size[0]))
-        mean, std = (np.reshape(each, (1, 3, 1, 1)) for each in (spec.mean, spec.std))
+    @property
+    def key(self) -> Key:
+        """What takes the same time has the same key."""
+        return self.pack, self.spec.file, *self.size
+
+    def noise(self, random: np.random.Generator) -> Floats:
+        """A picture of noise as the network is given it, (1, 3, H, W)."""
+        pixels = random.uniform(0, 255, (1, 3, self.size[1], self.size[0]))
+        mean, std = (np.reshape(each, (1, 3, 1, 1)) for each in (self.spec.input.mean, self.spec.input.std))
         return np.asarray((pixels - mean) / std, np.float32)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The packs' networks, each file opened once, with one thread."""
+
+    registry: PackRegistry
+    _opened: dict[tuple[str, str], Network] = field(default_factory=dict)
+
+    def of(self, run: Run) -> Network:
+        """The network of a run. Raises PackError, ModelInvalid."""
+        key = run.key[:2]
+        if key not in self._opened:
+            path = self.registry.locate(run.pack, self.registry.get(run.pack).file(run.spec.file))
+            self._opened[key] = open_session(run.spec, path.read_bytes(), Runtime(threads=1))
+        return self._opened[key]
 
 
 def main(argv: list[str]) -> int:
     """Run the benchmark. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="hack/bench detectors", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
-    parser.add_argument(
-        "--packs", action="append", type=Path, default=[], metavar="FOLDER", help="more packs or weights"
-    )
-    parser.add_argument(
-        "--size", action="append", type=_size, metavar="WxH", help=f"repeat; default: {', '.join(SIZES)}"
-    )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each network (default: %(default)s)")
-    arguments = parser.parse_args(argv)
-    sizes = arguments.size or [_size(each) for each in SIZES]
+    arguments = _parser().parse_args(argv)
+    result = {}
     try:
-        registry = PackRegistry(weights_folders(arguments.packs, ROOT), cache_folder())
-        contestants = [ours(registry), *specialists(registry)]
+        networks = Networks(PackRegistry(weights_folders(arguments.packs, ROOT), cache_folder()))
+        for size in arguments.size or [_size(each) for each in SIZES]:
+            result[f"{size[0]}x{size[1]}"] = row(networks, size, arguments.rounds)
     except PipelineError as error:
         print(f"hack/bench detectors: {error}", file=sys.stderr)
         return 2
-    result = {f"{size[0]}x{size[1]}": row(contestants, measure(contestants, size, arguments.rounds)) for size in sizes}
     table(result)
     if arguments.json:
         arguments.json.write_text(json.dumps(result) + "\n")
     return 0
 
 
-def ours(registry: PackRegistry) -> Contestant:
-    """The four-class detector. Raises PackError, ModelInvalid."""
-    return _opened(registry, OURS, registry.get(OURS).components[0])
+def row(networks: Networks, size: Size, rounds: int) -> dict[str, float]:
+    """The numbers of one size. Raises PackError, ModelInvalid, DetectionFailed."""
+    own = Run(OURS, networks.registry.get(OURS).components[0], size)
+    picodet, *others = three = specialists(networks.registry, size)
+    looks = {pack: looked(networks.registry, pack, size) for pack in (OURS, SPECIALISTS)}
+    taken = measure(networks, [own, *three, *looks[OURS], *looks[SPECIALISTS]], rounds)
+
+    def total(runs: Iterable[Run]) -> float:
+        return sum(taken[run.key] for run in runs)
+
+    numbers = {
+        "velum_street_ms": total([own]),
+        "picodet_ms": total([picodet]),
+        "three_ms": total(three),
+        "picodet_ratio": total([own]) / total([picodet]),
+        "three_ratio": total([own]) / total(three),
+        "velum_street_looks_ms": total(looks[OURS]),
+        "street_looks_ms": total(looks[SPECIALISTS]),
+        "looks_ratio": total(looks[OURS]) / total(looks[SPECIALISTS]),
+    }
+    each = {f"{run.spec.name}_ms": total([run]) for run in others}
+    return {name: round(value, 4) for name, value in (numbers | each).items()}
 
 
-def specialists(registry: PackRegistry) -> list[Contestant]:
-    """PicoDet-S first, then YuNet and both HyperLPR, each file once. Raises PackError, ModelInvalid."""
-    found: dict[str, ComponentSpec] = {}
+def specialists(registry: PackRegistry, size: Size) -> list[Run]:
+    """PicoDet-S first, then YuNet and both HyperLPR, each file once. Raises PackNotFound."""
+    found: dict[str, Run] = {}
     for decoder in (PICODET, FACES, PLATES):
         for spec in registry.get(SPECIALISTS).components:
             if spec.decoder == decoder:
-                found.setdefault(spec.file, spec)
-    return [_opened(registry, SPECIALISTS, spec) for spec in found.values()]
+                fixed = isinstance(spec.input, FixedInput) and not spec.input.resized
+                own = target(spec.input, *size).canvas if fixed else size
+                found.setdefault(spec.file, Run(SPECIALISTS, spec, own))
+    return list(found.values())
 
 
-def _opened(registry: PackRegistry, pack: str, spec: ComponentSpec) -> Contestant:
-    path = registry.locate(pack, registry.get(pack).file(spec.file))
-    return Contestant(spec, open_session(spec, path.read_bytes(), Runtime(threads=1)))
+def looked(registry: PackRegistry, pack: str, size: Size) -> list[Run]:
+    """All runs for a picture of a size, as the pack looks at it in every format. Raises PackNotFound."""
+    runs = []
+    for spec in registry.get(pack).components:
+        if spec.always and spec.input.takes(*size):
+            parts = Window(0, 0, *size).parts(spec.input.split)
+            runs += [Run(pack, spec, target(spec.input, part.width, part.height).canvas) for part in parts]
+    return runs
 
 
-def measure(contestants: Sequence[Contestant], size: Size, rounds: int) -> list[float]:
-    """The median milliseconds of each at a size, all run in turns."""
+def measure(networks: Networks, runs: Iterable[Run], rounds: int) -> dict[Key, float]:
+    """The median milliseconds of each key, all run in turns. Raises PackError, ModelInvalid, DetectionFailed."""
     random = np.random.default_rng(0)
-    inputs = [each.noise(size, random) for each in contestants]
-    taken: list[list[float]] = [[] for _ in contestants]
+    unique = {run.key: run for run in runs}
+    given = {key: (networks.of(run), run.noise(random)) for key, run in unique.items()}
+    taken: dict[Key, list[float]] = {key: [] for key in given}
     for turn in range(WARM + rounds):
-        for contestant, pixels, times in zip(contestants, inputs, taken, strict=True):
+        for key, (network, pixels) in given.items():
             started = time.perf_counter()
-            contestant.network.run(pixels)
+            network.run(pixels)
             if turn >= WARM:
-                times.append(1e3 * (time.perf_counter() - started))
-    return [statistics.median(times) for times in taken]
-
-
-def row(contestants: Sequence[Contestant], medians: Sequence[float]) -> dict[str, float]:
-    """The numbers of one size: velum-street comes first, PicoDet-S second, the others after it."""
-    own, picodet, *others = medians
-    three = picodet + sum(others)
-    numbers = {
-        "velum_street_ms": own,
-        "picodet_ms": picodet,
-        "three_ms": three,
-        "picodet_ratio": own / picodet,
-        "three_ratio": own / three,
-    }
-    each = {f"{contestant.spec.name}_ms": median for contestant, median in zip(contestants[2:], others, strict=True)}
-    return {name: round(value, 4) for name, value in (numbers | each).items()}
+                taken[key].append(1e3 * (time.perf_counter() - started))
+    return {key: statistics.median(times) for key, times in taken.items()}
 
 
 def table(result: Mapping[str, Mapping[str, float]]) -> None:
@@ -151,7 +178,23 @@ def table(result: Mapping[str, Mapping[str, float]]) -> None:
         own, picodet, three = (numbers[f"{name}_ms"] for name in ("velum_street", "picodet", "three"))
         ratios = numbers["picodet_ratio"], numbers["three_ratio"]
         print(f"{size:10} {own:16.1f} {picodet:13.1f} {ratios[0]:6.2f} {three:13.1f} {ratios[1]:6.2f}")
-    print(f"goals: ratio to PicoDet-S <= {PICODET_GOAL}, to the three <= {THREE_GOAL}")
+    print(f"goals: ratio to PicoDet-S <= {PICODET_GOAL}, to the three <= {THREE_GOAL}\n")
+    print(f"{'picture':10} {'velum-street ms':>16} {'street ms':>13} {'ratio':>6}   all looks of a pack")
+    for size, numbers in result.items():
+        own, other = numbers["velum_street_looks_ms"], numbers["street_looks_ms"]
+        print(f"{size:10} {own:16.1f} {other:13.1f} {numbers['looks_ratio']:6.2f}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hack/bench detectors", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--json", type=Path, metavar="FILE", help="write the numbers here")
+    add("--packs", action="append", type=Path, default=[], metavar="FOLDER", help="more packs or weights; repeat")
+    add("--size", action="append", type=_size, metavar="WxH", help=f"repeat; default: {', '.join(SIZES)}")
+    add("--rounds", type=int, default=ROUNDS, help="runs of each network (default: %(default)s)")
+    return parser
 
 
 def _size(text: str) -> Size:

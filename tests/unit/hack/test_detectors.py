@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.detectors import looked
+from velum_pipeline.packs import PackRegistry
+
 BENCH = Path(__file__).resolve().parents[3] / "hack" / "bench"
 KINDS = {
     "dynamic": 'kind = "dynamic"\nmax_side = 640',
@@ -81,8 +84,24 @@ def test_each_network_is_counted_once_and_the_ratios_are_of_the_medians(packs: P
         assert list(rest) == ["yunet-0_ms", "yolov5face-plate-2_ms", "yolov5face-plate-3_ms"]
         assert min(row.values()) > 0
         assert row["three_ms"] == pytest.approx(row["picodet_ms"] + sum(rest.values()), abs=0.001)
+        assert row["looks_ratio"] == pytest.approx(row["velum_street_looks_ms"] / row["street_looks_ms"], rel=0.01)
         assert row["picodet_ratio"] == pytest.approx(row["velum_street_ms"] / row["picodet_ms"], rel=0.01)
         assert row["three_ratio"] == pytest.approx(row["velum_street_ms"] / row["three_ms"], rel=0.01)
+
+
+def test_a_pack_is_measured_with_every_look_it_takes(packs: Path) -> None:
+    registry = PackRegistry([packs])
+    (own,) = looked(registry, "velum-street", (96, 64))
+    assert own.size == (96, 64)
+    theirs = looked(registry, "street", (96, 64))
+    assert [(run.spec.decoder, run.size) for run in theirs] == [
+        ("yunet", (96, 64)),
+        ("yunet", (96, 64)),
+        ("yolov5face-plate", (64, 64)),
+        ("yolov5face-plate", (64, 64)),
+        ("picodet", (96, 64)),
+    ]
+    assert len({run.key for run in theirs}) == 4, "the file that is read twice takes its time once"
 
 
 def test_missing_weights_are_named_with_the_way_to_them(packs: Path, tmp_path: Path) -> None:
