@@ -77,12 +77,7 @@ class Up:
         listener = listen.bind(self._settings.api)
         url = listen.base_url(self._settings.api, listener)
         settings = with_folders(self._settings, self._folder)
-        offer = offered(
-            PackRegistry(settings.serving.packs, cache_folder()),
-            settings.serving.default_packs,
-            settings.api.model,
-            settings.api.classes,
-        )
+        offer = self._offer()
         async with AsyncExitStack() as stack:
             storage = Storage.open(settings.storage.input, settings.storage.output)
             store = await stack.enter_async_context(self._store(settings))
@@ -107,6 +102,11 @@ class Up:
                 RAY: _watched(ray),
             }
             await self._serve(parts, server, url, started, offer)
+
+    def _offer(self) -> Offer:
+        serving, api = self._settings.serving, self._settings.api
+        registry = PackRegistry(serving.packs, cache_folder())
+        return offered(registry, serving.default_packs, api.model, api.classes)
 
     @asynccontextmanager
     async def _store(self, settings: Settings) -> AsyncIterator[Store]:
