@@ -7,7 +7,8 @@ TrainingError
 ├── LabelsInvalid    labels.jsonl cannot be used; names the line
 ├── TeacherInvalid   what a teacher saw, as it was kept, cannot be used; names the file
 ├── WeightsInvalid   a file of weights is not the network that it should be
-└── CheckpointInvalid  a checkpoint cannot be gone on with
+├── CheckpointInvalid a checkpoint cannot be gone on with
+└── RowsInvalid      what was measured cannot be used; names the file
 """
 
 from __future__ import annotations
@@ -60,6 +61,13 @@ class WeightsInvalid(TrainingError):
 
 class CheckpointInvalid(TrainingError):
     """A checkpoint cannot be gone on with."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+
+
+class RowsInvalid(TrainingError):
+    """What was measured cannot be used."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as sizes_config
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.errors import WeightsInvalid
 from training.weights.halves import halve_module, halved_graph
+from velum_pipeline.detect.errors import ModelInvalid
+from velum_pipeline.detect.session import Runtime, Session
+from velum_pipeline.detect.torchsession import TorchSession
 
 OPSET = 17
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -66,7 +69,7 @@ def write_onnx(module: nn.Module, form: Form, path: Path) -> None:
             dynamo=False,
             input_names=[form.image],
             output_names=list(form.outputs),
-            dynamic_axes={form.image: axes, **{name: {0: axes[0], 1: f"{name}_rows"} for name in form.outputs}},
+            dynamic_axes={form.image: axes, **{name: _axes(name, axes) for name in form.outputs}},
         )
     graph = halved_graph(onnx.load_from_string(buffer.getvalue()))
     del graph.metadata_props[:]
@@ -74,6 +77,11 @@ def write_onnx(module: nn.Module, form: Form, path: Path) -> None:
         node.doc_string = ""
     onnx.checker.check_model(graph, full_check=True)
     path.write_bytes(graph.SerializeToString())
+
+
+def _axes(output: str, free: Mapping[int, str]) -> dict[int, str]:
+    """An output has as many rows as the input's size makes; of an input of one size its own size is known."""
+    return {0: free[0], **({1: f"{output}_rows"} if len(free) > 1 else {})}
 
 
 class _Named(nn.Module):
@@ -95,7 +103,9 @@ def write_program(module: nn.Module, form: Form, path: Path) -> None:
         free = torch.export.Dim(name, min=least, max=greatest)
         sizes[axis] = free if step == 1 else step * free
     named = _Named(halve_module(fused(module)), form.outputs)
-    program = torch.export.export(named, (form.example,), dynamic_shapes=(sizes,))
+    # Sizes of one are sizes like others: else the program would refuse them where the example had more.
+    with sizes_config.patch(backed_size_oblivious=True):
+        program = torch.export.export(named, (form.example,), dynamic_shapes=(sizes,))
     for node in program.graph.nodes:  # where in our code an operator is from is half of the file, and nobody's concern
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
             node.meta.pop(key, None)
@@ -117,13 +127,19 @@ def _packed(program: bytes) -> bytes:
 
 
 def check_alike(graph: Path, program: Path, example: Tensor) -> None:
-    """Raise WeightsInvalid unless both files say the same of an input of another size than that of the export."""
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    said = session.run(None, {session.get_inputs()[0].name: example.numpy()})
-    with torch.inference_mode():
-        tensors = torch.export.load(program).module()(example)
-    for name, one in zip([each.name for each in session.get_outputs()], said, strict=True):
-        other = tensors[name]
-        difference = float(np.abs(one - other.numpy()).max()) / max(float(np.abs(one).max()), 1e-6)
-        if one.shape != tuple(other.shape) or difference > TOLERANCE:
+    """Raise WeightsInvalid unless Velum loads both, and both say the same of an input of another size and number."""
+    try:
+        sessions = [
+            kind(path.name, path.read_bytes(), Runtime(threads=1), free_batch=True, free_size=False)
+            for kind, path in ((Session, graph), (TorchSession, program))
+        ]
+        said = [session.run(example.numpy()) for session in sessions]
+    except ModelInvalid as error:
+        raise WeightsInvalid(program, str(error)) from error
+    if list(said[0]) != list(said[1]):
+        raise WeightsInvalid(program, f"its outputs are {', '.join(said[1])}, the graph's {', '.join(said[0])}")
+    for name, one in said[0].items():
+        other = np.asarray(said[1][name])
+        difference = float(np.abs(one - other).max()) / max(float(np.abs(one).max()), 1e-6)
+        if one.shape != other.shape or difference > TOLERANCE:
             raise WeightsInvalid(program, f"its {name} is {difference:.1e} away from that of {graph.name}")

@@ -183,7 +183,8 @@ def test_objects_go_to_cells_of_their_size() -> None:
 
 def test_a_face_of_a_few_pixels_has_a_cell() -> None:
     centres, strides = grid(64, 64, torch.zeros(1))
-    found = assign(torch.full((len(centres), 2), 0.1), torch.zeros(len(centres), 4), centres, strides,
+    scores, nothing = torch.full((len(centres), 2), 0.1), torch.zeros(len(centres), 4)
+    found = assign(scores, nothing, centres, strides,
                    level_ranges(strides), torch.tensor([0]), torch.tensor([[31.5, 31.5, 33, 33]]), cold=False)  # fmt: skip
     assert len(found.cells) >= 1
 

@@ -15,7 +15,6 @@ from training.detector.network import Detector, grid, parts
 from training.detector.tower import ROWS, Said, Tower
 from training.detector.trunk import MEAN, STD, load_trunk
 from training.errors import WeightsInvalid
-from training.weights.export_step import detector_form, write
 
 SHARED = os.environ.get("VELUM_SHARED")
 """As the tests were started; a fixture hides it from what is tested."""
@@ -103,12 +102,3 @@ def test_boxes_and_corners_are_pixels() -> None:
     torch.testing.assert_close(made[0, :, 4:6], centres + strides)
     torch.testing.assert_close(made[0, :, 6:8], centres + strides / 2)
     assert (made[..., :2] == 0.5).all()
-
-
-def test_both_files_are_written_and_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_picodet(tmp_path / "p.onnx")
-    detector = Detector(load_trunk(tmp_path / "p.onnx"), Tower())
-    write(detector, "four", detector_form(), torch.rand(1, 3, 64, 224) * 255, tmp_path)
-    assert capsys.readouterr().out.count("sha256") == 2
-    assert (tmp_path / "four.onnx").stat().st_size < 2.7e6
-    assert (tmp_path / "four.pt2").stat().st_size < 2.7e6
