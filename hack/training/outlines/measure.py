@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from evaluation.coverage import outline
 from training.errors import SetInvalid
+from training.labels.hand import IMAGES
 from training.outlines.masks import Bits, decoded
 from training.outlines.network import OutlineNetwork
-from training.outlines.sources import CLASSES, Source
+from training.outlines.sources import CLASSES, Source, read_rgb
 from training.outlines.windows import MARGIN, Box, Pixels, cut
 from velum_pipeline.detect.crops import Crop
 from velum_pipeline.detect.outlines import widened
@@ -127,7 +127,7 @@ def labelled_sources(data: Path, sources: Iterable[Source]) -> list[Labelled]:
     """Objects of a training set with their masks."""
     found = []
     for source in sources:
-        picture = _rgb(data / source.set / "images" / source.file, source.set)
+        picture = read_rgb(data / source.set / IMAGES / source.file, source.set)
         truth = _truth(source.mask, picture)
         if np.count_nonzero(truth) >= FEWEST_PIXELS:
             found.append(Labelled(source.cls, source.box, picture, truth))
@@ -150,17 +150,10 @@ def labelled_set(folder: Path) -> Iterator[Labelled]:
     for entry in pictures:
         own = [item for item in entry["objects"] if item.get("polygons") and not item.get("ignore")]
         own = [item for item in own if item["cls"] in CLASSES and item.get("name") != "train"]
-        picture = _rgb(folder / entry["file"], folder.name) if own else None
+        picture = read_rgb(folder / entry["file"], folder.name) if own else None
         for item in own:
             assert picture is not None
             x1, y1, x2, y2 = map(float, item["bbox"])
             truth = _truth(item["polygons"], picture)
             if (x2 - x1) * (y2 - y1) >= 100 and np.count_nonzero(truth) >= FEWEST_PIXELS:
                 yield Labelled(item["cls"], (x1, y1, x2, y2), picture, truth)
-
-
-def _rgb(path: Path, name: str) -> Pixels:
-    read = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if read is None:
-        raise SetInvalid(name, f"{path.name} cannot be read")
-    return np.asarray(read, np.uint8)

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import SetInvalid
+from training.labels.hand import ANNOTATIONS, IMAGES, read_set
 from training.outlines.masks import Bits, drawn, placed
 from training.outlines.windows import SIDE, Box, Matrix, Pixels, warped
 
 CLASSES = ("person", "vehicle")
-OTHER_NAMES = frozenset({"bicycle", "train"})
-"""What sets call vehicles and the product does not hide."""
 SURROUNDINGS = 0.4
 """Of the box's sides, kept on each of them: the margin, and room to jitter and turn."""
 LONGER = 1.3 * SIDE
@@ -82,44 +81,29 @@ class Example:
 
 
 def read_sources(data: Path, names: Iterable[str], left_out: Mapping[str, Mapping[str, str]]) -> list[Source]:
-    """Every object of these sets that can be learnt from, in their order. Raises SetInvalid naming set and file."""
-    return [source for name in names for source in _of_set(data, name, left_out.get(name, {}))]
+    """Every object of those of these sets that are there. Raises SetInvalid naming set and file."""
+    there = [name for name in names if (data / name).is_dir()]
+    return [source for name in there for source in _of_set(data, name, left_out.get(name, {}))]
 
 
 def empty_pictures(data: Path, name: str) -> list[str]:
-    """Files of a set that show no person and no vehicle as far as it says, in its order. Raises SetInvalid."""
-    pictures = _pictures(data, name)
-    return [one["file"] for one in pictures if not any(item["cls"] in CLASSES for item in one["objects"])]
+    """Files of a set that show no person and no vehicle as far as it says. Raises SetInvalid."""
+    pictures = read_set(data, name)
+    return [one.file for one in pictures if not any(item.cls in CLASSES for item in one.objects)]
 
 
 def _of_set(data: Path, name: str, left_out: Mapping[str, str]) -> Iterator[Source]:
-    for picture in _pictures(data, name):
-        if picture["file"] in left_out:
-            continue
-        for number, item in enumerate(picture["objects"]):
-            source = _source(name, picture, number, item)
-            if source is not None:
-                yield source
-
-
-def _pictures(data: Path, name: str) -> list[Any]:
-    try:
-        pictures = json.loads((data / name / "annotations.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise SetInvalid(name, f"annotations.json cannot be read: {error}") from error
-    return list(pictures)
-
-
-def _source(name: str, picture: Mapping[str, Any], number: int, item: Mapping[str, Any]) -> Source | None:
-    if item["cls"] not in CLASSES or item.get("ignore") or item.get("name") in OTHER_NAMES:
-        return None
-    x1, y1, x2, y2 = map(float, item["bbox"])
-    if (x2 - x1) * (y2 - y1) < SMALLEST**2:
-        return None
-    return Source(
-        name, picture["file"], number, item["cls"], (x1, y1, x2, y2), item.get("mask"),
-        int(picture["width"]), int(picture["height"]),
-    )  # fmt: skip
+    pictures = [picture for picture in read_set(data, name) if picture.file not in left_out]
+    masks = {
+        entry["file"]: [item.get("mask") for item in entry["objects"]]
+        for entry in json.loads((data / name / ANNOTATIONS).read_bytes())
+    }
+    for picture in pictures:
+        for number, (item, mask) in enumerate(zip(picture.objects, masks[picture.file], strict=True)):
+            x1, y1, x2, y2 = item.bbox
+            if item.cls in CLASSES and not item.doubtful and (x2 - x1) * (y2 - y1) >= SMALLEST**2:
+                size = picture.width, picture.height
+                yield Source(name, picture.file, number, item.cls, item.bbox, mask, *size)
 
 
 def read_examples(data: Path, sources: Iterable[Source]) -> list[Example]:
@@ -127,20 +111,18 @@ def read_examples(data: Path, sources: Iterable[Source]) -> list[Example]:
     examples = []
     path, pixels = None, np.zeros((0, 0, 3), np.uint8)
     for source in sources:
-        wanted = data / source.set / "images" / source.file
+        wanted = data / source.set / IMAGES / source.file
         if wanted != path:
-            path, pixels = wanted, _rgb(wanted, source)
+            path, pixels = wanted, read_rgb(wanted, source.set)
         examples.append(_example(source, pixels))
     return examples
 
 
-def _rgb(path: Path, source: Source) -> Pixels:
+def read_rgb(path: Path, name: str) -> Pixels:
+    """A picture of a set, RGB uint8 (H, W, 3). Raises SetInvalid."""
     read = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if read is None:
-        raise SetInvalid(source.set, f"images/{source.file} cannot be read")
-    if read.shape[:2] != (source.height, source.width):
-        stated = f"{source.width} x {source.height}"
-        raise SetInvalid(source.set, f"images/{source.file} is {read.shape[1]} x {read.shape[0]}, not {stated}")
+        raise SetInvalid(name, f"{path.name} cannot be read")
     return np.asarray(read, np.uint8)
 
 

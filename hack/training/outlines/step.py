@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 
 from training.detector.step import trunk_path
 from training.detector.trunk import load_trunk
+from training.errors import DataMissing
+from training.labels.hand import IMAGES
 from training.labels.sources import left_out
 from training.outlines import choice, measure, teach
 from training.outlines.network import Layout, OutlineNetwork, layout, load_network, taken
@@ -30,6 +31,7 @@ from training.outlines.sources import (
     Source,
     empty_pictures,
     read_examples,
+    read_rgb,
     read_sources,
     taught,
 )
@@ -108,6 +110,8 @@ def prepared(arguments: argparse.Namespace) -> Course:
     work.mkdir(parents=True, exist_ok=True)
     unwanted = left_out()
     masked = read_sources(arguments.data, MASKED, unwanted)
+    if not masked:
+        raise DataMissing(f"{arguments.data} has no set with masks: {' or '.join(MASKED)}")
     known = read_examples(arguments.data, [source for source in masked if not source.validation])
     grounds = read_grounds(arguments.data, unwanted)
     return Course(arguments.data, work, arguments.seed, arguments.teacher, unwanted, masked, known, grounds)
@@ -157,15 +161,12 @@ def pools_of(known: Sequence[Example], extra: Sequence[Example] = ()) -> tuple[P
 
 def read_grounds(data: Path, unwanted: Mapping[str, Mapping[str, str]]) -> list[Pixels]:
     """Pictures that may lie behind an object: without a person or a vehicle, or of dusky streets."""
-    found = []
+    found: list[Pixels] = []
     for name, share in GROUND_SETS.items():
         if not (data / name).is_dir():
             continue
         files = [file for file in empty_pictures(data, name) if file not in unwanted.get(name, {})]
-        for file in files[::share]:
-            read = cv2.imread(str(data / name / "images" / file), cv2.IMREAD_COLOR_RGB)
-            if read is not None:
-                found.append(np.asarray(read, np.uint8))
+        found += [read_rgb(data / name / IMAGES / file, name) for file in files[::share]]
     return found
 
 

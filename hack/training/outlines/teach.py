@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TeacherInvalid
+from training.labels.hand import IMAGES
 from training.outlines.masks import Bits, decoded, encoded
 from training.outlines.measure import jittered, logits
 from training.outlines.network import OutlineNetwork
@@ -137,7 +138,7 @@ def ask(command: str, data: Path, sources: Iterable[Source], path: Path) -> None
     """Have a program teach these objects, and keep its answer in a file if it is one. Raises TeacherInvalid."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as request:
         for source in sources:
-            picture = str((data / source.set / "images" / source.file).absolute())
+            picture = str((data / source.set / IMAGES / source.file).absolute())
             request.write(json.dumps({"object": source.key, "picture": picture, "bbox": source.box}) + "\n")
         request.flush()
         try:

@@ -49,7 +49,8 @@ def write_set(data: Path, name: str, count: int, seed: int, cls: str = "person",
         pixels, item = scene(draw)
         cv2.imwrite(str(data / name / "images" / f"{number}.png"), pixels)
         item |= {"cls": cls} | ({} if masked else {"mask": None})
-        entries.append({"file": f"{number}.png", "width": WIDTH, "height": HEIGHT, "objects": [item]})
+        entry = {"file": f"{number}.png", "width": WIDTH, "height": HEIGHT, "labelled_classes": [cls]}
+        entries.append(entry | {"objects": [item]})
     (data / name / "annotations.json").write_text(json.dumps(entries))
 
 
@@ -172,8 +173,9 @@ def changed(name: str, value: object) -> Callable[[dict[str, Any]], None]:
         ),
         (changed("mask", {"size": [1, 5], "counts": [5]}), r"0\.png: objects\[0\]: mask of 5 x 1 in a picture of 160"),
         (changed("mask", [[1.0, 2.0]]), r"0\.png: objects\[0\]: mask is neither polygons nor run lengths"),
-        (lambda entry: entry.update(width=99), r"images/0\.png is 160 x 120, not 99 x 120"),
-        (lambda entry: entry.update(file="gone.png"), r"images/gone\.png cannot be read"),
+        (lambda entry: entry.update(width=99), r"images/0\.png is 160 x 120 pixels, annotations\.json says 99 x 120"),
+        (lambda entry: entry.update(file="gone.png"), r"images/gone\.png: No such file"),
+        (lambda entry: entry["objects"][0].pop("bbox"), r"annotations\.json\[0\]\.objects\[0\]\.bbox"),
     ],
 )
 def test_labels_that_lie_are_named(shapes: Path, change: Callable[[dict[str, Any]], None], problem: str) -> None:
@@ -186,9 +188,9 @@ def test_labels_that_lie_are_named(shapes: Path, change: Callable[[dict[str, Any
 
 
 def test_what_is_left_out_is_not_read(shapes: Path) -> None:
-    (shapes / "coco_tiny" / "images" / "0.png").unlink()
     sources = read_sources(shapes, MASKS, {"coco_tiny": {"0.png": "marked"}})
     assert len(read_examples(shapes, sources)) == 12
+    assert "coco_tiny/0.png#0" not in {source.key for source in sources}
 
 
 def test_bicycles_crowds_and_specks_teach_nothing(shapes: Path) -> None:
