@@ -82,6 +82,8 @@ class Crop:
         start = math.floor(self.origin[axis]) - 1
         stop = math.ceil(self.origin[axis] + self.side * self.pitch[axis]) + 1
         if period is not None:
+            if stop - start > period:  # what is left out has to be the margin's ends: the middle is the object
+                start = (start + stop - period) // 2
             return start, min(stop, start + period)
         return min(max(start, 0), length), min(max(stop, 0), length)
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from velum_pipeline.detect.candidates import Candidates
 from velum_pipeline.detect.groups import groups, nearest, standing
-from velum_pipeline.detect.segments import as_segments, turned, united
+from velum_pipeline.detect.segments import as_segments, beyond, turned, united
 from velum_pipeline.detections import Floats
 from velum_pipeline.options import ObjectClass
 
@@ -106,13 +106,29 @@ def fuse(
 def opened(candidates: Candidates, width: float) -> Candidates:
     """Boxes of a cylinder of this circumference (pixels), laid into the flat picture.
 
-    A box over the seam becomes two, one at each edge: a rectangle of the picture cannot go around.
+    A box over the seam becomes two, one at each edge: a rectangle of the picture cannot go around. So does one whose
+    outline alone goes over it; its other box is as large as what is marked there.
     """
     turns = np.floor(candidates.boxes[:, 0] / width)
     placed = _around(candidates, -turns * width)
     over = placed.boxes[:, 2] > width
     rest = _around(placed.select(over), np.full(int(over.sum()), -width))
-    return Candidates.concatenate([placed, rest])
+    return Candidates.concatenate([placed, rest, _spilled(placed, width)])
+
+
+def _spilled(placed: Candidates, width: float) -> Candidates:
+    """What outlines mark beyond an edge of the flat picture that their boxes do not cross, laid in at the other."""
+    parts = []
+    for row, segment in enumerate(placed.segments if placed.segments is not None else ()):
+        left, right = float(placed.boxes[row, 0]), float(placed.boxes[row, 2])
+        for start, stop, shift in ((width, left + width, -width), (right - width, 0.0, width)):
+            pieces = beyond(segment or (), start, stop) if right <= width else ()
+            if pieces:
+                boxes = np.stack([piece.box for piece in pieces])
+                box = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+                part = Candidates.of(box[None], placed.scores[[row]])
+                parts.append(_around(replace(part, segments=as_segments([pieces])), np.array([shift])))
+    return Candidates.concatenate(parts)
 
 
 def _around(candidates: Candidates, shift: NDArray[np.floating]) -> Candidates:

@@ -121,6 +121,27 @@ def absorbed(
     return pieces
 
 
+def beyond(segment: Segment, start: float, stop: float) -> Segment:
+    """What the pieces mark in the columns start..stop, each in a box that ends where its marks do.
+
+    They are columns outside the object's box, where a piece without an outline says nothing.
+    """
+    return tuple(part for piece in segment if (part := _part(piece, start, stop)) is not None)
+
+
+def _part(piece: Piece, start: float, stop: float) -> Piece | None:
+    x1, x2 = math.floor(max(piece.extent[0], start)), math.ceil(min(piece.extent[2], stop))
+    y1, y2 = math.floor(piece.extent[1]), math.ceil(piece.extent[3])
+    if piece.outline is None or x2 <= x1 or y2 <= y1:
+        return None
+    bits = piece.outline.bits(x1 - piece.turn, y1, x2 - piece.turn, y2)
+    columns, rows = (np.flatnonzero(bits.any(axis=axis)) for axis in (0, 1))
+    if not columns.size:
+        return None
+    box = np.array([x1 + columns[0], y1 + rows[0], x1 + columns[-1] + 1, y1 + rows[-1] + 1], np.float32)
+    return replace(piece, box=box, reach=None)
+
+
 def drawn(segment: Segment | None, width: int, height: int) -> Mask | None:
     """The object's pixels in a width x height picture; None where no piece has an outline that can be right."""
     if segment is None:

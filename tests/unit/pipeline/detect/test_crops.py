@@ -104,6 +104,16 @@ def test_a_box_around_the_whole_panorama_shows_each_pixel_once() -> None:
     assert (shown[SIDE // 2] == 250).all(axis=1).sum() == pytest.approx(SIDE * 400 / 600, abs=2)
 
 
+@pytest.mark.parametrize("box", [(0, 400), (16, 392), (24, 380), (-80, 304), (200, 592)])
+def test_around_a_panorama_grey_is_only_in_the_margin(box: tuple[float, float]) -> None:
+    picture = np.full((100, 400, 3), 250, np.uint8)
+    window = Crop.around(np.array([box[0], 30, box[1], 70], np.float32), 0.15, SIDE)
+    inside = np.flatnonzero((centres(window)[0] > box[0]) & (centres(window)[0] < box[1]))
+    shown = window.pixels(picture, 400)
+    assert (shown[SIDE // 2, inside[1:-1]] == 250).all()
+    assert (shown[SIDE // 2, inside] > 200).all()
+
+
 def test_a_large_object_is_not_copied() -> None:
     picture = ramps(6000, 4000)
     tracemalloc.start()

@@ -21,8 +21,10 @@ from support.streetnet import FACE, PERSON, VEHICLE
 from velum_pipeline import pipeline
 from velum_pipeline.detect import DetectionFailed, Detector, ModelInvalid, Runtime
 from velum_pipeline.detect.candidates import Candidates
+from velum_pipeline.detect.merge import opened
 from velum_pipeline.detect.outlines import MAX_OUTLINES, Outliner, widened
 from velum_pipeline.detect.outlinespec import OutlineSpec
+from velum_pipeline.detect.segments import drawn
 from velum_pipeline.detections import Detections
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, Tiling
 from velum_pipeline.packs import PackRegistry
@@ -151,6 +153,39 @@ def test_an_object_on_a_panoramas_seam_is_hidden_at_both_edges(street: Detector,
         binary[:, -13:][~disc[:, -13:]] = 0  # so thin a slice of a disc is hidden by its box
     twice = np.hstack([binary, binary])
     assert outlined(twice[:, 256:768], np.roll(disc, 256, axis=1), margin=MARGIN)
+
+
+@pytest.mark.parametrize(("turn", "edge"), [(240, "right"), (-184, "left")])
+def test_what_reaches_over_a_seam_that_its_box_does_not_touch_is_hidden_too(
+    street: Detector, turn: int, edge: str
+) -> None:
+    pixels = grey(512, 256)
+    disc = np.roll(streetnet.draw(pixels, PERSON, 28, 12, 80, 48), turn, axis=1)  # 4 to 7 pixels over the seam
+    pixels = np.ascontiguousarray(np.roll(pixels, turn, axis=1))
+    wish = replace(WANTED, tiling=Tiling("pano", pano_width=4096))
+    (found,) = street.detect([pixels], wish)
+    near = found.boxes[found.boxes[:, 2] - found.boxes[:, 0] > 40]
+    assert len(near) == 1
+    assert (near[0, 2] < 512) if edge == "right" else (near[0, 0] > 0)
+    assert disc[:, 0].any()
+    assert disc[:, -1].any()
+    _, binary, _ = anonymize(pixels, street, wish)
+    assert outlined(np.roll(binary, 256, axis=1), np.roll(disc, 256, axis=1), margin=MARGIN)
+
+
+@pytest.mark.parametrize("box", [(0, 20, 1000, 80), (40, 20, 980, 80), (60, 20, 950, 80), (-200, 20, 760, 80)])
+def test_of_an_object_around_most_of_a_panorama_no_end_is_lost(box: tuple[float, ...]) -> None:
+    """The window with its margin is longer than the panorama: each pixel is seen once, and the box's all are."""
+    picture = np.zeros((100, 1000, 3), np.uint8)
+    picture[25:75, np.arange(box[0], box[2]).astype(int) % 1000, 2] = 255
+    found = outliner(Bright()).outlined(one_box(*box), picture, 1000).candidates
+    hidden = np.zeros((100, 1000), bool)
+    for segment in opened(found, 1000).segments:
+        mask = drawn(segment, 1000, 100)
+        assert mask is not None
+        hidden[mask.y :, mask.x :][: mask.bits.shape[0], : mask.bits.shape[1]] |= mask.bits
+    assert hidden[picture[..., 2] > 0].mean() > 0.97  # a crop's cell is a fiftieth of the height
+    assert hidden[50][picture[50, :, 2] > 0].all()
 
 
 def test_what_reaches_out_of_its_box_is_hidden_too(street: Detector) -> None:
@@ -364,7 +399,7 @@ def test_outlines_grow_alike_along_both_axes(box: tuple[float, ...]) -> None:
     radius = 0.05 * np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
     for axis in (0, 1):
         before, after = (np.flatnonzero(bits.any(axis=axis)) for bits in (plain, grown))
-        pitch = (box[2 - axis + axis] - box[0]) * 1.3 / 64 if axis == 0 else (box[3] - box[1]) * 1.3 / 64
+        pitch = (box[2 + axis] - box[axis]) * 1.3 / 64
         assert before[0] - after[0] == pytest.approx(radius, abs=pitch / 2 + 1)
         assert after[-1] - before[-1] == pytest.approx(radius, abs=pitch / 2 + 1)
 
