@@ -65,6 +65,7 @@ class Component:
 
     def __init__(self, spec: ComponentSpec, session: Network, runtime: Runtime, pack: str = "") -> None:
         self.spec = spec
+        self.pack = pack
         self._source = f"{pack}/{spec.name}"
         self._session = session
         self._runtime = runtime

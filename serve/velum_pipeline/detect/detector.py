@@ -1,9 +1,9 @@
 """The detectors of a model, as one: cut pictures into windows, ask every component that finds a wanted class, fuse.
 
-What one component saw through all windows is merged, and is one look; what the looks of several components say of one
-object is fused. Where the request leaves it to us how to look, components that are ``thorough`` look too, and then
-those that look ``inside`` what was found. Persons and vehicles that are left get their outlines last, where a pack has
-a network for that.
+What one component saw through all windows is merged, and is one look; what the looks of a pack say of one object is
+fused, and packs are joined so that none takes away what another found. Where the request leaves it to us how to look,
+components that are ``thorough`` look too, and then those that look ``inside`` what was found. Persons and vehicles that
+are left get their outlines last, where a pack has a network for that.
 
 ``Detector.detect`` is what the rest of the pipeline sees. It is thread-safe: sessions are shared, and the only thing it
 changes is a counter under a lock.
@@ -149,7 +149,7 @@ class Detector:
         for number, windows in taken:
             if windows:
                 own = list(islice(sightings, len(windows)))
-                seen[number].add(component.spec, names, windows, own, scenes[number].layout.period)
+                seen[number].add(component.pack, component.spec, names, windows, own, scenes[number].layout.period)
                 self._count(component.spec.name, sum(sighting.non_finite for sighting in own))
 
     def _detections(self, looks: Looks, scene: _Scene, options: Options) -> Detections:

@@ -13,10 +13,10 @@ the candidates come in:
 4. **Lose no end.** A stitched box may be the same object as a better scored one of one half. A kept box that does not
    cover it by COVERED takes it in.
 
-``fuse`` joins several *looks*: different detectors, or one at different scales. Looks agree on objects more often than
-on mistakes, so agreement counts. The score is that of independent witnesses, 1 - (1-a)(1-b)..., with the doubt taken to
-the power of 1 / n ** AGREEMENT for n looks, because n looks also make more mistakes than one. The box is the mean of
-theirs, weighted by score.
+``fuse`` joins several *looks* of one pack: different detectors, or one at different scales. Looks agree on objects more
+often than on mistakes, so agreement counts. The score is that of independent witnesses, 1 - (1-a)(1-b)..., with the
+doubt taken to the power of 1 / n ** AGREEMENT for n looks, because n looks also make more mistakes than one. The box is
+the mean of theirs, weighted by score.
 
 In a panorama, distances are taken around the cylinder (``period``): a box at the left edge and one past the right edge
 are compared where they are closest.
@@ -73,14 +73,14 @@ def fuse(
     period: float | None = None,
     *,
     complete: int = 1,
-    limits: Sequence[float] = (),
+    ranges: Sequence[tuple[float, float]] = (),
     average: bool = True,
 ) -> Candidates:
     """The objects among what several looks saw (one class, picture pixels), best first. Each look is merged already.
 
     ``complete``: how many of the looks saw the whole picture; the others only looked again at parts of it.
-    ``limits``: for those of them that leave out what is large, the longest side (pixels) that they tell of; beyond it,
-    their silence is no doubt. ``average``: whether the box is the looks' mean, or the best look's.
+    ``ranges``: the shortest and the longest of the longer sides (pixels) of objects that each of them tells of; about
+    others its silence is no doubt. ``average``: whether the box is the looks' mean, or the best look's.
     """
     numbers = np.concatenate([np.full(len(look), number) for number, look in enumerate(looks)] or [np.zeros(0, int)])
     together = Candidates.concatenate(looks)
@@ -91,7 +91,8 @@ def fuse(
     for group in groups(together, same_object, period):
         witnesses = group.witnesses(numbers, same_object)
         longest = (group.boxes[0, 2:] - group.boxes[0, :2]).max()
-        share = max(1, complete - sum(longest > limit for limit in limits)) ** -AGREEMENT
+        blind = sum(not least <= longest <= most for least, most in ranges)
+        share = max(1, complete - blind) ** -AGREEMENT
         # A fragment inside the box is no witness for it, but what the box stands for must not be lost with its score.
         doubts = 1 - np.sort(together.scores[group.rows[witnesses]].astype(np.float64))
         alone = 1 - (1 - together.scores[group.rows].max().astype(np.float64)) ** share

@@ -5,6 +5,7 @@ The names here are the keys of ``pack.toml`` (docs/models.md has an example). No
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -41,7 +42,8 @@ class PixelSpec(Frozen):
     small one sees at full size, the large one would only see blown up, and find things there that are none. ``upto``:
     look only at views whose longer side is at most so many pixels, for looks that enlarge. ``largest``: leave objects
     whose longer side exceeds so many pixels of the input to other looks: networks guess at what is larger than all that
-    they were trained on.
+    they were trained on. ``smallest``: likewise objects whose longer side is below that, for looks at a small copy.
+    What is left to others is neither told nor doubted.
     """
 
     colour: Literal["bgr", "rgb"]
@@ -52,6 +54,7 @@ class PixelSpec(Frozen):
     above: Annotated[int, Field(ge=0)] = 0
     upto: Annotated[int, Field(ge=1)] | None = None
     largest: Annotated[int, Field(ge=1)] | None = None
+    smallest: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("std")
     @classmethod
@@ -65,9 +68,21 @@ class PixelSpec(Frozen):
         return self.above < max(width, height) and (self.upto is None or max(width, height) <= self.upto)
 
     def shows(self, boxes: Floats) -> NDArray[np.bool_]:
-        """Which boxes (N, 4), pixels of the input, are small enough to be trusted, (N,)."""
+        """Which boxes (N, 4), pixels of the input, have a size that can be trusted, (N,)."""
         longest = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-        return np.asarray(longest <= (np.inf if self.largest is None else self.largest), np.bool_)
+        least, most = self.trusted
+        return np.asarray((longest >= least) & (longest <= most), np.bool_)
+
+    @property
+    def trusted(self) -> tuple[float, float]:
+        """The shortest and the longest side (pixels of the input) of objects that the look tells of."""
+        return float(self.smallest or 0), math.inf if self.largest is None else float(self.largest)
+
+    @model_validator(mode="after")
+    def _some_size(self) -> Self:
+        if self.trusted[0] > self.trusted[1]:
+            raise ValueError("smallest must not exceed largest")
+        return self
 
 
 class FixedInput(PixelSpec):

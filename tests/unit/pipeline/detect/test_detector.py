@@ -112,6 +112,7 @@ class Counting:
 
     def __init__(self, inner: Component) -> None:
         self.inner, self.runs, self.spec, self.classes = inner, 0, inner.spec, inner.classes
+        self.pack = inner.pack
 
     def detect(self, views: Sequence[object], thresholds: Mapping[ObjectClass, float]) -> object:
         self.runs += 1
@@ -184,6 +185,28 @@ def test_a_look_is_no_doubt_about_what_is_too_large_for_it(bright_model: bytes) 
     pixels[40:48, 40:48] = 160
     (whole,), (auto,) = (detector.detect([pixels], options(tiling=tiling)) for tiling in (Tiling(), AUTO))
     assert auto.scores.tolist() == whole.scores.tolist()
+
+
+@pytest.mark.parametrize(("smallest", "found"), [(17, 0), (15, 1)])
+def test_objects_too_small_for_a_look_are_left_to_others(bright_model: bytes, smallest: int, found: int) -> None:
+    """In pixels of the input, as ``largest``."""
+    detector = Detector([component(bright_model, input=DYNAMIC | {"max_side": 64, "smallest": smallest})])
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    pixels[40:48, 40:48] = 255
+    assert len(detector.detect([pixels], options())[0]) == found
+
+
+@pytest.mark.parametrize(("smallest", "doubted"), [(17, False), (1, True)])
+def test_a_look_at_a_small_copy_is_no_doubt_about_what_is_too_small_for_it(
+    bright_model: bytes, smallest: int, doubted: bool
+) -> None:
+    """The face has 16 pixels of the picture, 4 of the copy's, in which its light is too little to be seen."""
+    copy = component(bright_model, name="copy", input=DYNAMIC | {"max_side": 64, "smallest": smallest})
+    pixels = picture(256, 256, (40, 40)) // 5 * 3
+    (one,) = Detector([component(bright_model)]).detect([pixels], options())
+    (both,) = Detector([component(bright_model), copy]).detect([pixels], options())
+    assert len(one) == 1
+    assert both.scores.tolist() == ([] if doubted else one.scores.tolist())
 
 
 def test_a_split_component_tells_one_object_once(bright_model: bytes) -> None:
@@ -316,7 +339,7 @@ class Disguised:
 
     def __init__(self, inner: Component, told: ObjectClass) -> None:
         self.inner, self.told, self.runs = inner, told, 0
-        self.spec, self.classes = inner.spec, frozenset({told})
+        self.spec, self.classes, self.pack = inner.spec, frozenset({told}), inner.pack
 
     def detect(self, views: Sequence[object], thresholds: Mapping[ObjectClass, float]) -> list[Sighting]:
         self.runs += 1

@@ -116,6 +116,11 @@ def test_which_views_are_taken(longest: int, *, taken: bool) -> None:
     assert spec.takes(50, longest) is taken
 
 
+def test_sizes_that_leave_nothing_to_tell_of() -> None:
+    with pytest.raises(ValidationError, match="smallest must not exceed largest"):
+        DynamicInput(kind="dynamic", max_side=64, colour="bgr", smallest=32, largest=31)
+
+
 def test_the_scale_is_the_finest_that_a_view_is_seen_at() -> None:
     fixed = {"kind": "fixed", "width": 640, "height": 640, "fit": "letterbox", "colour": "bgr"}
     assert scale(FixedInput.model_validate(fixed), 1280, 720) == pytest.approx(0.5)

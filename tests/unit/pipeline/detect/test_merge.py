@@ -221,8 +221,15 @@ def test_what_one_of_two_looks_sees_has_to_be_clearer() -> None:
 
 def test_a_look_that_leaves_out_what_is_large_casts_no_doubt_on_it() -> None:
     looks = [candidates(((0, 0, 100, 100), 0.5, ""), ((0, 200, 400, 400), 0.5, "")), Candidates.empty()]
-    fused = fuse(looks, 0.5, complete=2, limits=[300])
+    fused = fuse(looks, 0.5, complete=2, ranges=[(0, np.inf), (0, 300)])
     assert rows_of(fused) == [[0, 200, 400, 400], [0, 0, 100, 100]]
+    np.testing.assert_allclose(fused.scores, [0.5, 1 - 0.5 ** (0.5**0.5)], rtol=1e-6)
+
+
+def test_a_look_that_leaves_out_what_is_small_casts_no_doubt_on_it() -> None:
+    looks = [candidates(((0, 0, 100, 100), 0.5, ""), ((0, 200, 400, 400), 0.5, "")), Candidates.empty()]
+    fused = fuse(looks, 0.5, complete=2, ranges=[(0, np.inf), (200, np.inf)])
+    assert rows_of(fused) == [[0, 0, 100, 100], [0, 200, 400, 400]]
     np.testing.assert_allclose(fused.scores, [0.5, 1 - 0.5 ** (0.5**0.5)], rtol=1e-6)
 
 

@@ -51,3 +51,22 @@ def test_the_order_of_names_does_not_matter(registry: PackRegistry) -> None:
     one, other = look(registry, "bright", "plates"), look(registry, "plates", "bright")
     assert one.classes.tolist() == other.classes.tolist()
     assert np.array_equal(one.boxes, other.boxes)
+
+
+def test_faces_are_found_by_either(registry: PackRegistry, tmp_path: Path) -> None:
+    """A face of .6 that one pack sees and the other looks straight through is a face of .6."""
+    write_pack(tmp_path / "blind", bright_network(), "blind")
+    text = (tmp_path / "blind" / "pack.toml").read_text()
+    (tmp_path / "blind" / "pack.toml").write_text(text.replace("threshold = 0.5", "threshold = 0.99"))
+    packs = PackRegistry((tmp_path,))
+    wanted = Options(Method.DETECT, {FACE: ClassOptions.default(FACE)})
+    dim = drawn(CELL) // 5 * 3
+    alone, blind, both, turned = (
+        packs.load(names, Runtime(threads=1)).detect([dim], wanted)[0]
+        for names in (["bright"], ["blind"], ["bright", "blind"], ["blind", "bright"])
+    )
+    assert len(blind) == 0
+    assert alone.scores.tolist() == pytest.approx([0.6], abs=0.01)
+    for found in (both, turned):
+        assert found.scores.tolist() == alone.scores.tolist()
+        assert found.boxes.tolist() == alone.boxes.tolist()
