@@ -1,7 +1,8 @@
 """The self-check of `velum up`: our own sample picture goes through the real door, and what comes back is looked at.
 
-It asserts what matters to those in the picture: something was found, and the pixels there are not the ones that went
-in. Its task and files are removed afterwards.
+It asserts what matters to those in the picture: their faces were found, and the pixels there are not the ones that went
+in. Faces are asked for alone first, because a hidden person would hide a broken search for faces, too. Tasks and files
+are removed afterwards.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from velum.errors import VelumError
 from velum_cli.sample import sample_picture
+from velum_pipeline.options import ObjectClass
 
 LEAST_CHANGE = 8.0
 """Mean absolute difference in grey levels inside a box that a redacted face exceeds; JPEG alone makes about 2."""
@@ -31,7 +33,7 @@ async def self_check(url: str, classes: Sequence[str]) -> dict[str, int]:
     """Send the sample through the service at `url` and return how many objects of each class found were hidden.
 
     Raises:
-        SelfCheckFailed: no answer, nothing found, or pixels that were not changed.
+        SelfCheckFailed: no answer, no face found though faces were asked for, or pixels that were not changed.
     """
     picture = sample_picture()
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -39,6 +41,8 @@ async def self_check(url: str, classes: Sequence[str]) -> dict[str, int]:
     connector = aiohttp.TCPConnector(ssl=False)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         try:
+            if ObjectClass.FACE in classes and len(classes) > 1:
+                await _checked(session, url, picture, [ObjectClass.FACE])
             return await _checked(session, url, picture, classes)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SelfCheckFailed(f"the service did not answer: {error or type(error).__name__}") from error
@@ -61,14 +65,25 @@ async def _checked(session: aiohttp.ClientSession, url: str, picture: bytes, cla
     finally:
         async with session.delete(f"{url}/v1/task/{task['id']}"):
             pass
-    return judge(picture, result, metadata)
+    return judge(picture, result, metadata, classes)
 
 
-def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> dict[str, int]:
-    """Return how many objects of each class were hidden in `after`. Raises SelfCheckFailed if one was not."""
+def judge(
+    before: bytes, after: bytes, metadata: dict[str, Any], classes: Sequence[str] = (ObjectClass.FACE,)
+) -> dict[str, int]:
+    """Return how many objects of each class were hidden in `after`, when these classes were asked for.
+
+    Raises:
+        SelfCheckFailed: one was not hidden, none was found, or no face although faces were asked for.
+    """
     found = metadata.get("detections", [])
+    kinds = Counter(str(each["type_label"]) for each in found)
     if not found:
         raise SelfCheckFailed("nothing was found in the sample picture, in which there are three faces")
+    if ObjectClass.FACE in classes and not kinds[ObjectClass.FACE]:
+        raise SelfCheckFailed(
+            f"no face was found in the sample picture, in which there are three, but {counted(kinds)}"
+        )
     original, result = _decoded(before), _decoded(after)
     if original.shape != result.shape:
         raise SelfCheckFailed(f"the result is {result.shape}, the sample picture {original.shape}")
@@ -77,7 +92,7 @@ def judge(before: bytes, after: bytes, metadata: dict[str, Any]) -> dict[str, in
         change = float(np.abs(original[top:bottom, left:right] - result[top:bottom, left:right]).mean())
         if change < LEAST_CHANGE:
             raise SelfCheckFailed(f"the {each['type_label']} at {each['bbox']} was found but not hidden")
-    return dict(Counter(str(each["type_label"]) for each in found))
+    return dict(kinds)
 
 
 def counted(hidden: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ from velum_cli.flags import store_url
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.main import app
 from velum_cli.sample import sample_picture
+from velum_cli.scenery import HEIGHT, WIDTH
 from velum_cli.selfcheck import SelfCheckFailed, counted, judge
 
 runner = CliRunner()
@@ -90,6 +91,13 @@ class TestSelfCheck:
     def test_nothing_found_fails(self) -> None:
         with pytest.raises(SelfCheckFailed, match="nothing was found"):
             judge(sample_picture(), sample_picture(), {"detections": []})
+
+    def test_a_vehicle_is_no_face(self) -> None:
+        hidden = cv2.imencode(".png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))[1].tobytes()
+        vehicle = {"detections": [{"bbox": [800, 380, 920, 480], "type_label": "vehicle"}]}
+        with pytest.raises(SelfCheckFailed, match=r"no face was found in the sample picture, .* but 1 vehicle"):
+            judge(sample_picture(), hidden, vehicle, ("face", "vehicle"))
+        assert judge(sample_picture(), hidden, vehicle, ("vehicle",)) == {"vehicle": 1}
 
     def test_garbage_fails(self) -> None:
         with pytest.raises(SelfCheckFailed, match="not a picture"):
