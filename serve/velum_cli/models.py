@@ -48,7 +48,7 @@ def remedy(status: PackStatus) -> str:
     if len(missing) < len(status.problems):
         return next(str(each) for each in status.problems if not isinstance(each, WeightsMissing))
     command = f"velum models fetch {manifest.name}"
-    if all(file.sources or file.wheel for file in manifest.files):
+    if all(file.has_origin for file in manifest.files):
         return f"get it with: {command}"
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     return f"lacks {missing[0]}{more}; from a mirror: {command} --mirror URL"

@@ -65,13 +65,17 @@ def offered(registry: PackRegistry, default: Sequence[str], model: str, allowed:
     machine's own (a cluster has others) nothing is known, and nothing is refused.
 
     Raises:
-        InvalidInput: an allowed class is none.
+        InvalidInput: an allowed class is none, or a pack has the name of the model `default`.
         PackNotFound, WeightsMissing, WeightsCorrupt, ClassNotFound: with what to do.
     """
-    require_ready(registry, default)
     ready = ready_packs(registry)
+    if DEFAULT_MODEL in ready:
+        raise InvalidInput(
+            "--packs", f"a pack cannot be named {DEFAULT_MODEL!r}, as the model is that requests use; change its name"
+        )
+    require_ready(registry, default)
     used = tuple(default) if model == DEFAULT_MODEL else tuple(name for name in ready if name == model)
-    require_classes(registry, used or ready, allowed)
+    require_classes(registry, used or ready, allowed, model)
     found = registry.classes(used)
     classes = tuple(each for each in ObjectClass if each in found and (not allowed or each in allowed))
     return Offer(registry, tuple(default), ready, classes)
@@ -94,10 +98,17 @@ def _spec(registry: PackRegistry, packs: Sequence[str], cores: int) -> ModelSpec
     )
 
 
-def require_classes(registry: PackRegistry, packs: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise unless the packs find every class that the user asked for; the error says which command gets it."""
+def require_classes(
+    registry: PackRegistry, packs: Sequence[str], classes: Sequence[str], model: str = DEFAULT_MODEL
+) -> None:
+    """Raise unless the packs find every class that the user asked for; the error says which flags get it.
+
+    model: the one that the packs are; `default` is what --pack changes.
+    """
     known = [each.value for each in ObjectClass]
     for name in classes:
         if name not in known:
             raise InvalidInput("-a", f"{name!r} is not a class; there are {', '.join(known)}")
-    registry.require(packs, [ObjectClass(name) for name in classes])
+    given = "".join(f"--pack {name} " for name in packs)
+    instead = "" if model == DEFAULT_MODEL else f" instead of `--model {model}`"
+    registry.require(packs, [ObjectClass(name) for name in classes], f"use `{given}--pack {{}}`{instead}")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from velum_pipeline.errors import PipelineError
 
+COPY_AGAIN = "they come with the pack: install or copy it again"
+
 
 class PackError(PipelineError):
     """Base of every error about packs and their weights."""
@@ -45,7 +47,7 @@ class WeightsMissing(PackError):
         get = f"`velum models fetch {pack}"
         ways = f"get them with {get}` (behind a firewall: {get} --mirror URL`)"
         if not fetched:
-            ways = f"they come with the pack: install or copy it again, or get them with {get} --mirror URL`"
+            ways = f"{COPY_AGAIN}, or get them with {get} --mirror URL`"
         where = ", ".join(map(str, searched)) or "any folder"
         super().__init__(f"weights {file} of model pack {pack} not found in {where}; {ways}")
         self.pack = pack
@@ -54,12 +56,11 @@ class WeightsMissing(PackError):
 
 
 class WeightsCorrupt(PackError):
-    """A weights file exists, and its bytes are not the described ones. It is never loaded."""
+    """A weights file exists, and its bytes are not the described ones. It is never loaded. ``fetched``: as above."""
 
-    def __init__(self, file: str, expected: str, actual: str) -> None:
-        super().__init__(
-            f"weights {file}: expected sha256 {expected}, got {actual}; delete the file and fetch it again"
-        )
+    def __init__(self, file: str, expected: str, actual: str, *, fetched: bool = True) -> None:
+        way = "delete the file and fetch it again" if fetched else COPY_AGAIN
+        super().__init__(f"weights {file}: expected sha256 {expected}, got {actual}; {way}")
         self.file = file
         self.expected = expected
         self.actual = actual

@@ -108,7 +108,7 @@ class PackManifest(Frozen):
                 if absent := [file for file in network.files if file not in names]:
                     raise ValueError(f"{kind} {network.name} reads {absent[0]}, which is not among the files")
         if unused := set(names) - {file for network in self.networks for file in network.files}:
-            raise ValueError(f"no component reads {', '.join(sorted(unused))}")
+            raise ValueError(f"no network reads {', '.join(sorted(unused))}")
         return self
 
     @model_validator(mode="after")

@@ -94,11 +94,19 @@ class PackRegistry:
         """What the packs find together. Raises PackNotFound."""
         return frozenset().union(*(self.get(name).classes for name in names))
 
-    def require(self, names: Sequence[str], classes: Iterable[ObjectClass]) -> None:
-        """Raise ClassNotFound, naming the packs that would help, unless the packs find all these classes."""
+    def require(
+        self,
+        names: Sequence[str],
+        classes: Iterable[ObjectClass],
+        advice: str = "use a model that includes the pack {}",
+    ) -> None:
+        """Raise ClassNotFound, naming the packs that would help, unless the packs find all these classes.
+
+        ``advice``: how who reads it comes to use a pack; {} is its name.
+        """
         missing = set(classes) - self.classes(names)
         if missing:
-            raise ClassNotFound(missing, names, self._remedy(missing))
+            raise ClassNotFound(missing, names, self._remedy(missing, advice))
 
     def locate(self, name: str, file: WeightsFile) -> Path:
         """Where a file of a pack lies (unverified). Raises PackNotFound or WeightsMissing."""
@@ -155,14 +163,14 @@ class PackRegistry:
             yield folder / entry.manifest.name
             yield folder
 
-    def _remedy(self, missing: set[ObjectClass]) -> str:
+    def _remedy(self, missing: set[ObjectClass], advice: str) -> str:
         helpful = [name for name in sorted(self._packs) if self._packs[name].manifest.classes & missing]
         if not helpful:
             return f"no known pack finds {', '.join(sorted(missing))}; put one in a folder of packs (docs/models.md)"
         ready = [name for name in helpful if self._status(self._packs[name]).ready]
         if ready:
-            return f"use a model that includes the pack {ready[0]}"
-        return f"get a pack that does with `velum models fetch {helpful[0]}` and use a model that includes it"
+            return advice.format(ready[0])
+        return f"get a pack that does with `velum models fetch {helpful[0]}` and {advice.format(helpful[0])}"
 
 
 def _shipped() -> Iterator[_Entry]:

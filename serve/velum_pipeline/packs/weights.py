@@ -44,7 +44,7 @@ class WeightsReader:
         with self._lock:
             self._known[identity] = actual
         if actual != file.sha256:
-            raise WeightsCorrupt(str(path), file.sha256, actual)
+            raise WeightsCorrupt(str(path), file.sha256, actual, fetched=file.has_origin)
 
 
 def _identity(path: Path) -> Identity:

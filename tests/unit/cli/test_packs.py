@@ -7,7 +7,7 @@ import pytest
 from support.labelled import bright_network, write_pack
 from velum.errors import InvalidInput
 from velum.settings import Settings
-from velum_cli.packs import offered, require_ready
+from velum_cli.packs import offered, require_classes, require_ready
 from velum_pipeline.detect.errors import ClassNotFound
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackNotFound, WeightsMissing
@@ -61,12 +61,26 @@ def test_requests_may_be_kept_to_some_classes(registry: PackRegistry) -> None:
     assert offered(registry, DEFAULT, "a-clusters-own", ("face",)).classes == (), "nothing is known of it"
 
 
-@pytest.mark.parametrize("model", ["bright", "default"])
+@pytest.mark.parametrize(("model", "instead"), [("bright", " instead of `--model bright`"), ("default", "")])
 def test_a_class_that_the_model_does_not_find_is_refused_with_the_pack_that_does(
-    registry: PackRegistry, model: str
+    registry: PackRegistry, model: str, instead: str
 ) -> None:
-    with pytest.raises(ClassNotFound, match="use a model that includes the pack velum-street"):
+    with pytest.raises(ClassNotFound, match=f"use `--pack bright --pack velum-street`{instead}$"):
         offered(registry, ("bright",), model, ("face", "vehicle"))
+
+
+def test_a_pack_that_has_to_be_fetched_first_is_named_with_its_flag(tmp_path: Path) -> None:
+    """A folder's pack stands in for the shipped one, and finds less."""
+    write_pack(tmp_path / "velum-street", bright_network(), "velum-street")
+    with pytest.raises(ClassNotFound, match="`velum models fetch street` and use `--pack velum-street --pack street`"):
+        require_classes(PackRegistry((tmp_path,)), DEFAULT, ("vehicle",))
+
+
+def test_a_pack_cannot_take_the_place_of_the_model_default(tmp_path: Path) -> None:
+    """Requests that name no model would be answered by it, whatever the settings say."""
+    write_pack(tmp_path / "mine", bright_network(), "default")
+    with pytest.raises(InvalidInput, match="--packs: a pack cannot be named 'default'"):
+        offered(PackRegistry((tmp_path,)), DEFAULT, "default", ())
 
 
 def test_no_class_at_all_is_named(registry: PackRegistry) -> None:

@@ -97,7 +97,7 @@ def test_doubles_are_refused(pack: Any) -> None:
     file = text[text.index("[[files]]") : text.index("[[components]]")]
     with pytest.raises(ManifestInvalid, match=r"file plate\.onnx is listed twice"):
         parse_manifest(text + file, "here")
-    with pytest.raises(ManifestInvalid, match=r"no component reads other\.onnx"):
+    with pytest.raises(ManifestInvalid, match=r"no network reads other\.onnx"):
         parse_manifest(text + file.replace("plate.onnx", "other.onnx"), "here")
 
 
@@ -135,7 +135,7 @@ def test_a_pack_may_draw_what_it_finds(drawing: str) -> None:
             "outlines outline reads gone.onnx, which is not among the files",
         ),
         ('torch = "street.pt2"', 'torch = "gone.pt2"', "component street reads gone.pt2, which is not among the files"),
-        ('torch = "street.pt2"', "", "no component reads street.pt2"),
+        ('torch = "street.pt2"', "", "no network reads street.pt2"),
         ('torch = "street.pt2"', 'torch = "street.onnx"', "components.0.torch"),
         ("side = 64", "side = 8", "outlines.0.side"),
         ("side = 64", "", "outlines.0.side"),

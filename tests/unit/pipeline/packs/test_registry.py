@@ -91,6 +91,21 @@ def test_other_bytes_are_never_loaded(tmp_path: Path, pack: Any) -> None:
     assert caught.value.actual != caught.value.expected
 
 
+@pytest.mark.parametrize(
+    ("origin", "way"),
+    [
+        ("", "they come with the pack: install or copy it again"),
+        ('sources = ["https://files.example.org/plate.onnx"]', "delete the file and fetch it again"),
+    ],
+)
+def test_other_bytes_are_replaced_from_where_they_came(tmp_path: Path, pack: Any, origin: str, way: str) -> None:
+    folder = pack.write(tmp_path / "mine", origin=origin)
+    (folder / "plate.onnx").write_bytes(b"cut off")
+    (status,) = (each for each in PackRegistry([tmp_path]).available() if each.manifest.name == "test")
+    (problem,) = status.problems
+    assert str(problem).endswith(f"; {way}")
+
+
 def test_the_first_file_of_the_name_counts(tmp_path: Path, pack: Any) -> None:
     """A wrong file is not skipped in favour of a right one further down: somebody has to know about it."""
     folder = pack.write(tmp_path / "mine")
