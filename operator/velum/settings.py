@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from velum.errors import InvalidInput
+from velum.shipped import SHIPPED_PACK
 
 SECRET_BYTES = 24
 """Shortest signing secret that Standard Webhooks recommends."""
@@ -124,7 +125,7 @@ class ServingSettings(BaseSettings):
     token: SecretStr | None = Field(None, description="Ray's authentication token.")
     packs: Paths = Field((), description="Folders with model packs, as the replicas see them.")
     default_packs: Words = Field(
-        ("velum-street",), description="Packs of the model `default` of one machine; several are an ensemble."
+        (SHIPPED_PACK,), description="Packs of the model `default` of one machine; several are an ensemble."
     )
     cache: Path | None = Field(None, description="Folder of fetched weights, as the replicas see it.")
 

@@ -21,6 +21,7 @@ from velum.api.task import TaskSpec
 from velum.clock import Clock
 from velum.errors import Conflict, NotFound, Unavailable
 from velum.settings import Settings
+from velum.shipped import way_to
 from velum.tasks.store import ModelEvent, ModelStore
 from velum_operator.desk import newer
 from velum_operator.errors import ServingRefused
@@ -244,8 +245,5 @@ def _waiting(application: Application | None) -> bool:
 
 
 def _lacks(model: AnonymizationModel, lacking: list[str]) -> str:
-    return (
-        f"model {model.name!r} does not find {', '.join(lacking)}, only {', '.join(model.spec.classes)}; "
-        "the pack velum-street, which comes with Velum, does: start `velum up` with `--pack velum-street`, "
-        "or in a cluster add pack and classes to the AnonymizationModel"
-    )
+    served = ", ".join(model.spec.classes)
+    return f"model {model.name!r} does not find {', '.join(lacking)}, only {served}; {way_to(lacking)}"

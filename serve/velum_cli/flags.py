@@ -7,6 +7,7 @@ import typer
 
 from velum.errors import InvalidInput
 from velum.settings import Settings
+from velum.shipped import SHIPPED_PACK
 
 Config = Annotated[Path | None, typer.Option("--config", envvar="VELUM_CONFIG", help="Settings as TOML.")]
 Classes = Annotated[
@@ -24,7 +25,7 @@ Model = Annotated[str | None, typer.Option("--model", help="Model used when a re
 Packs = Annotated[list[Path] | None, typer.Option("--packs", help="Folder with model packs; repeat for more.")]
 Pack = Annotated[
     list[str] | None,
-    typer.Option("--pack", help="Pack to detect with; repeat for an ensemble. Default: velum-street."),
+    typer.Option("--pack", help=f"Pack to detect with; repeat for an ensemble. Default: {SHIPPED_PACK}."),
 ]
 Input = Annotated[str | None, typer.Option("--input", help="Folder or URL of uploads and sources.")]
 Output = Annotated[str | None, typer.Option("--output", help="Folder or URL of results.")]

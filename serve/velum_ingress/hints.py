@@ -1,15 +1,9 @@
-"""What a client or operator can do about a class that the chosen model does not find.
-
-The only name of a pack in the ingress: it must not load packs itself (it knows no detector). A test holds it against
-the packs that ship.
-"""
+"""What a client or operator can do about a class that the chosen model does not find."""
 
 from collections.abc import Iterable, Sequence
 
 from velum.api import AnonymizationModel
-
-SHIPPED_PACK = "velum-street"
-"""The pack that comes with its weights and finds every class."""
+from velum.shipped import way_to
 
 
 def not_served(
@@ -25,11 +19,5 @@ def not_served(
     """
     classes = set(wanted)
     other = next((each.name for each in models if classes <= set(each.spec.classes)), None)
-    if other is not None:
-        way = f"use model={other}"
-    else:
-        way = (
-            f"the pack {SHIPPED_PACK} finds {', '.join(missing)}: start `velum up` with `--pack {SHIPPED_PACK}`, "
-            "or in a cluster add pack and class to the AnonymizationModel"
-        )
+    way = way_to(missing) if other is None else f"use model={other}"
     return f"model {model.name!r} serves {', '.join(model.spec.classes)} only; {way}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.samples import model_spec
 from support.workshop import open_shop
-from velum_ingress.hints import SHIPPED_PACK
+from velum.shipped import SHIPPED_PACK
 from velum_ingress.parameters.table import CLASSES
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackRegistry
