@@ -40,6 +40,11 @@ AllowPrivate = Annotated[
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 
 
+def defaults(anonymize: list[str] | None, model: str | None, cut: str | None, save_mask: str | None) -> dict[str, Any]:
+    """Return the settings of what requests may ask for, and get when they do not say."""
+    return {"classes": class_names(anonymize), "model": model, "format": cut, "save_mask": save_mask}
+
+
 def serving(packs: list[Path] | None, pack: list[str] | None = None) -> dict[str, Any]:
     """Return the settings of --packs and --pack."""
     return {

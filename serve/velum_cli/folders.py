@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from velum.errors import InvalidInput
 from velum.storage.blobs import PRIVATE
@@ -46,8 +47,8 @@ class DataFolder:
         return self.path / "output"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process.
+    def locked(self) -> Iterator[Self]:
+        """Hold the folder for this process, and give it.
 
         Raises:
             InvalidInput: another process holds it, or it cannot be written to.
@@ -63,6 +64,6 @@ class DataFolder:
             os.close(handle)
             raise InvalidInput("--data", f"{self.path} is in use by another velum; give this one a folder") from error
         try:
-            yield
+            yield self
         finally:
             os.close(handle)

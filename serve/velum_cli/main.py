@@ -30,9 +30,14 @@ app.add_typer(models_app, name="models")
 
 
 @contextmanager
-def _spoken() -> Iterator[None]:
-    """Turn our errors into one line and exit status 1: a traceback helps nobody who mistyped a flag."""
+def _spoken(log_level: str | None = None) -> Iterator[None]:
+    """Turn our errors into one line and exit status 1: a traceback helps nobody who mistyped a flag.
+
+    log_level: what is logged by a command that goes on running.
+    """
     try:
+        if log_level is not None:
+            logs.set_up(log_level)
         yield
     except InvalidInput as error:
         typer.echo(f"velum: {error}", err=True)
@@ -80,29 +85,18 @@ def up(
     from velum_cli.folders import DataFolder  # noqa: PLC0415 - `velum models` must not import a web server
     from velum_cli.up import Up  # noqa: PLC0415
 
-    folder = DataFolder(data.resolve())
-    with _spoken():
-        logs.set_up(log_level)
+    listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
+    with _spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
         settings = flags.load(
             config,
             storage={"input": flags.store_url(input_), "output": flags.store_url(output)},
-            api={
-                "host": host,
-                "port": port,
-                "endpoint": api_endpoint,
-                "tls_cert": tls_cert,
-                "tls_key": tls_key,
-                "classes": flags.class_names(anonymize),
-                "model": model,
-                "format": format_,
-                "save_mask": save_mask,
-            },
+            api=listen | flags.defaults(anonymize, model, format_, save_mask),
             serving=flags.serving(packs, pack),
             webhook={"allow_private": webhook_allow_private},
             controller={"namespace": namespace},
         )
-        with folder.locked():
+        with DataFolder(data.resolve()).locked() as folder:
             _run(Up(settings, folder, kubeconfig, check=self_check).run())
 
 
@@ -189,8 +183,7 @@ def operator(
     """Run the operator of a cluster. Settings come from VELUM_… variables and --config."""
     from velum_cli.cluster import run_operator  # noqa: PLC0415
 
-    with _spoken():
-        logs.set_up(log_level)
+    with _spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
         _run(run_operator(flags.load(config, controller={"namespace": namespace}), kubeconfig))
 
@@ -211,8 +204,7 @@ def ingress(
     from velum_cli.cluster import run_ingress  # noqa: PLC0415
 
     listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
-    with _spoken():
-        logs.set_up(log_level)
+    with _spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
         _run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
 
