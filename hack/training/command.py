@@ -1,7 +1,7 @@
 """The command line of `hack/train`: one step of the way from pictures to the pack.
 
 A step is a module with ``add_arguments(parser)`` and ``run(arguments)``; only the chosen one is imported, because most
-of them load torch. It finds ``data``, ``work``, ``seed`` and ``threads`` among its arguments.
+of them load torch. It finds ``work``, ``seed`` and ``threads`` among its arguments, and ``data`` if it reads pictures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import ModuleType
 from environment import ROOT, shared
 from evaluation.errors import EvaluationError
 from training.errors import DataMissing, StepMissing, TrainingError
+from training.flags import whole
 from velum.errors import InvalidInput
 from velum_pipeline.errors import PipelineError
 
@@ -32,6 +33,8 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "card": ("training.weights.card_step", "write the model card"),
 }
 """In the order of the way: each step's module, and what it does."""
+READING = frozenset({"label", "detector", "outlines"})
+"""Steps that read the sets; the others need only what was made of them."""
 
 
 def main(argv: list[str], steps: Mapping[str, tuple[str, str]] = STEPS) -> int:
@@ -66,9 +69,10 @@ def _parse(
     _add_common(own)
     module.add_arguments(own)
     arguments = own.parse_args(argv[1:])
-    arguments.data = arguments.data or _data()
-    if not arguments.data.is_dir():
-        raise DataMissing(f"{arguments.data} is not a folder; --data names the folder of the sets")
+    if step in READING:
+        arguments.data = arguments.data or _data()
+        if not arguments.data.is_dir():
+            raise DataMissing(f"{arguments.data} is not a folder; --data names the folder of the sets")
     return module.run, arguments
 
 
@@ -82,20 +86,22 @@ def _module(step: str, name: str) -> ModuleType:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="folder of the sets (default: $VELUM_TRAINING, else shared/training)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help=f"folder of the sets (default: $VELUM_TRAINING, else shared/training); read by {_listed(READING)} only",
+    )
     parser.add_argument(
         "--work", type=Path, default=ROOT / ".cache" / "training", help="what is made lies here (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: %(default)s)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of everything drawn by chance (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=_threads, default=os.cpu_count() or 1, help="cores to use (default: %(default)s, all)"
+        "--threads", type=whole(1), default=os.cpu_count() or 1, help="cores to use (default: %(default)s, all)"
     )
 
 
-def _threads(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
-    return int(text)
+def _listed(steps: frozenset[str]) -> str:
+    return ", ".join(step for step in STEPS if step in steps)
 
 
 def _data() -> Path:

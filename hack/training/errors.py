@@ -4,11 +4,12 @@ TrainingError
 ├── StepMissing      a step is not there; names its module
 ├── DataMissing      there is no folder of sets
 ├── SetInvalid       a set cannot be used; names the set and the file
-├── LabelsInvalid    labels.jsonl cannot be used; names the line
-├── TeacherInvalid   what a teacher saw, as it was kept, cannot be used; names the file
-├── WeightsInvalid   a file of weights is not the network that it should be
-├── CheckpointInvalid a checkpoint cannot be gone on with
-└── RowsInvalid      what was measured cannot be used; names the file
+└── FileInvalid      a file cannot be used; names it
+    ├── LabelsInvalid      labels.jsonl; names the line
+    ├── TeacherInvalid     what a teacher saw, as it was kept
+    ├── WeightsInvalid     weights that are not the network that they should be
+    ├── CheckpointInvalid  a training that cannot be gone on with, or exported
+    └── RowsInvalid        what was measured
 """
 
 from __future__ import annotations
@@ -38,36 +39,31 @@ class SetInvalid(TrainingError):
         super().__init__(f"set {name}: {problem}")
 
 
-class LabelsInvalid(TrainingError):
-    """The file of labels cannot be used."""
+class FileInvalid(TrainingError):
+    """A file cannot be used."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
 
 
-class TeacherInvalid(TrainingError):
+class LabelsInvalid(FileInvalid):
+    """The file of labels cannot be used."""
+
+
+class TeacherInvalid(FileInvalid):
     """What a teacher saw cannot be read again."""
 
     def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}; delete the file to look again")
+        super().__init__(path, f"{problem}; delete the file to look again")
 
 
-class WeightsInvalid(TrainingError):
+class WeightsInvalid(FileInvalid):
     """A file of weights is not the network that it should be."""
 
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
 
-
-class CheckpointInvalid(TrainingError):
+class CheckpointInvalid(FileInvalid):
     """A checkpoint cannot be gone on with."""
 
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
 
-
-class RowsInvalid(TrainingError):
+class RowsInvalid(FileInvalid):
     """What was measured cannot be used."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")

@@ -7,6 +7,7 @@ they doubt is ignored; a class that nobody labelled is not asked for.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,12 +16,17 @@ from typing import Any
 from evaluation.annotations import ANNOTATIONS, OTHER_WORDS
 from training.labels.records import Object, Record
 
+VALIDATION = "validation"
+"""Folder of these sets, below the work folder."""
 WORDS = {str(name): word for word, name in OTHER_WORDS.items()}
 """hack/evaluate's tables say plate."""
 
 
 def write_evaluation(folder: Path, data: Path, records: Iterable[Record]) -> list[str]:
-    """Write FOLDER/SET with links to the pictures, in place of what lay there. Gives the sets' names."""
+    """Write FOLDER/SET with links to the pictures, in place of the sets that lay there. Gives the sets' names."""
+    for stale in folder.iterdir() if folder.is_dir() else ():
+        if _written_before(stale):
+            shutil.rmtree(stale)
     kept = sorted((each for each in records if each.split == "val"), key=lambda each: (each.set, each.file))
     names = []
     for name, group in groupby(kept, key=lambda each: each.set):
@@ -29,9 +35,16 @@ def write_evaluation(folder: Path, data: Path, records: Iterable[Record]) -> lis
     return names
 
 
+def _written_before(folder: Path) -> bool:
+    """Whether a folder holds nothing but what `_write_set` writes: links and annotations."""
+    if folder.is_symlink() or not (folder / ANNOTATIONS).is_file():
+        return False
+    return all(each.is_symlink() or each.name == ANNOTATIONS for each in folder.iterdir())
+
+
 def _write_set(folder: Path, data: Path, records: Sequence[Record]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for link in folder.iterdir():
+    for link in folder.iterdir():  # of a folder that somebody put something else into
         if link.is_symlink():
             link.unlink()
     for record in records:

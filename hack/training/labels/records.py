@@ -32,7 +32,8 @@ Box = tuple[float, float, float, float]
 class Object:
     """One object. bbox: x1 y1 x2 y2. corners: x, y of top left, top right, bottom right, bottom left; plates only.
 
-    ignore: neither found nor missed, neither object nor background. source: who says so.
+    ignore: neither found nor missed, neither object nor background; but the detector's crops take a share of what
+    teachers doubt for background (detector/crops.py). source: who says so.
     """
 
     cls: str

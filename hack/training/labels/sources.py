@@ -1,7 +1,7 @@
 """The sets of pictures: which may teach weights that are shipped, under which licence, and what is wrong with each.
 
-The model card is made from this table. A set is used only where its publisher states a licence that allows it, and
-without the pictures that ``left_out.toml`` names.
+A set is used only where its publisher states a licence that allows it, and without the pictures that ``left_out.toml``
+names. The model card lists these sets and their licences; a test holds it to this table.
 """
 
 from __future__ import annotations

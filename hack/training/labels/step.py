@@ -1,4 +1,7 @@
-"""Say what is in every picture: what people labelled, completed by what teachers see. Writes WORK/labels.jsonl."""
+"""Say what is in every picture: what people labelled, completed by what teachers see.
+
+Writes WORK/labels.jsonl, and of the kept back pictures WORK/validation, sets as `hack/evaluate` reads them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from training.errors import DataMissing
 from training.labels.fuse import classes_of, objects_of
 from training.labels.hand import ANNOTATIONS, IMAGES, HandPicture, read_set
-from training.labels.kept_back import write_evaluation
+from training.labels.kept_back import VALIDATION, write_evaluation
 from training.labels.records import CLASSES, LABELS, Record, Split, write_records
 from training.labels.sources import REFUSED, SOURCES, Source, left_out
 from training.labels.split import split
@@ -25,10 +28,8 @@ PROGRESS_S = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The step's own options."""
-    parser.add_argument(
-        "--export-eval", type=Path, metavar="DIR", help="also write the validation pictures as sets for hack/evaluate"
-    )
+    """The step has no options of its own."""
+    del parser
 
 
 def run(arguments: argparse.Namespace, make: Callable[[], Faculty] | None = None) -> None:
@@ -51,9 +52,8 @@ def run(arguments: argparse.Namespace, make: Callable[[], Faculty] | None = None
     write_records(arguments.work / LABELS, records)
     print(table(records))
     print(f"\n{len(records)} pictures in {arguments.work / LABELS}")
-    if arguments.export_eval:
-        names = write_evaluation(arguments.export_eval, arguments.data, records)
-        print(f"validation pictures of {', '.join(names)} in {arguments.export_eval}")
+    names = write_evaluation(arguments.work / VALIDATION, arguments.data, records)
+    print(f"kept back pictures of {', '.join(names) or 'no set'} in {arguments.work / VALIDATION}")
 
 
 def _sources(data: Path) -> list[Source]:

@@ -29,6 +29,18 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "is not a folder; --data names" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("step", ["export", "calibrate", "card"])
+def test_pictures_are_asked_for_where_they_are_read(
+    step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pack.toml").write_text("name = 'none'")
+    rows = ["--rows", str(tmp_path / "auto.json")] if step == "card" else []
+    assert command.main([step, "--work", str(tmp_path), "--pack", str(tmp_path), *rows]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path) in said
+    assert "--data" not in said
+
+
 def test_a_step_without_its_module_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = {"distil": ("training.distillery.step", "not there")}
     assert command.main(["distil", "--data", str(tmp_path)], steps) == 2
@@ -44,7 +56,16 @@ def test_a_step_that_lacks_something_else_is_a_bug(
         command.main(["needy", "--data", str(tmp_path)], {"needy": ("needy", "")})
 
 
-@pytest.mark.parametrize("argv", [[], ["nothing"], ["label", "--threads", "0"], ["label", "--colour", "red"]])
+NUMBERS = [
+    ["detector", f"--{name}", value]
+    for name, value in (
+        *(("seed", "-1"), ("steps", "0"), ("batch", "0"), ("workers", "-1"), ("workers", "one")),
+        *(("rate", "0"), ("rate", "nan"), ("rate", "fast")),
+    )
+]
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["label", "--threads", "0"], ["label", "--colour", "red"], *NUMBERS])
 def test_what_is_not_understood_is_said(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(argv)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.sets import find_sets
-from support.labelled import face
+from support.labelled import face, write_set
 from training import command
 from training.errors import DataMissing, SetInvalid, TeacherInvalid
 from training.labels import step
@@ -48,7 +48,7 @@ def label(data: Path, tmp_path: Path, teachers: Counted) -> Callable[..., list[R
     """label(): run the step in this process, give what it wrote."""
 
     def run(**fields: object) -> list[Record]:
-        known = {"data": data, "work": tmp_path / "work", "threads": 1, "seed": 0, "export_eval": None}
+        known = {"data": data, "work": tmp_path / "work", "threads": 1, "seed": 0}
         arguments = argparse.Namespace(**(known | fields))
         arguments.work.mkdir(exist_ok=True)
         step.run(arguments, lambda: teachers)  # type: ignore[arg-type, return-value]  # what looks like a Faculty
@@ -142,9 +142,17 @@ def test_the_kept_back_part_is_a_set_for_evaluation(
 ) -> None:
     pictures = [(f"{number}.png", CELLS, [face(*CELLS[0])]) for number in range(20)]
     make_set("coco_tiny", pictures, ["person"])
-    records = label(export_eval=tmp_path / "eval")
-    label(export_eval=tmp_path / "eval")  # over what lies there
-    (found,) = find_sets(tmp_path / "eval")
+    kept_back = tmp_path / "work" / "validation"
+    write_set(kept_back / "gone", [(CELLS, [])])
+    for picture in (kept_back / "gone").glob("*.png"):  # as a run wrote it, of a set that is not there any more
+        picture.rename(tmp_path / picture.name)
+        picture.symlink_to(tmp_path / picture.name)
+    write_set(kept_back / "own", [(CELLS, [])])
+    label()
+    records = label()  # over what lies there
+    own, found = sorted(find_sets(kept_back), key=lambda each: each.name != "own")
+    assert own.name == "own"  # it has a picture that no run has put there
+    assert found.name == "coco_tiny"
     kept = {Path(record.file).name for record in records if record.split == "val"}
     assert {picture.file for picture in found.pictures} == kept
     assert 0 < len(kept) < len(records)
