@@ -7,6 +7,7 @@ seen. The trunk runs in ONNX Runtime, in the process that makes the crops: it is
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from training.detector.appearance import changed
-from training.detector.crops import Pixels, Sample, sample
+from training.detector.crops import Pixels, Sample
+from training.detector.kinds import sample
 from training.detector.loss import Wanted
 from training.detector.plates import repainted
 from training.detector.trunk import Trunk
@@ -42,6 +44,8 @@ SHARES: Mapping[str, float] = {
 OTHER_SHARE = 1.0
 AHEAD = 4
 """Batches that are made before they are asked for."""
+KEPT = 1 << 30
+"""Bytes of decoded pictures that a process keeps, those that were used last."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Crops(Dataset[Batch]):
         self._records = list(records)
         self._folder, self._trunk, self._batch, self._seed = folder, trunk, batch, seed
         self._chance = np.cumsum([SHARES.get(record.set, OTHER_SHARE) for record in self._records])
-        self._pictures: dict[str, Pixels] = {}
+        self._pictures: OrderedDict[str, Pixels] = OrderedDict()
+        self._room = KEPT
         self._session: Any = None
 
     def pixels(self, number: int) -> tuple[tuple[int, int], list[Sample]]:
@@ -87,12 +92,19 @@ class Crops(Dataset[Batch]):
         return Batch(size, tuple(tensors), [_wanted(each) for each in made])
 
     def _read(self, record: Record) -> Pixels:
-        if record.file not in self._pictures:
-            pixels = cv2.imread(str(self._folder / record.file), cv2.IMREAD_COLOR)
-            if pixels is None or pixels.shape[:2] != (record.height, record.width):
-                raise SetInvalid(record.set, f"{record.file} is not a picture of {record.width}x{record.height} pixels")
-            self._pictures[record.file] = np.asarray(pixels, np.uint8)
-        return self._pictures[record.file]
+        if record.file in self._pictures:
+            self._pictures.move_to_end(record.file)
+            return self._pictures[record.file]
+        # Boxes are of the picture as it is stored, whatever its EXIF says.
+        how = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        read = cv2.imread(str(self._folder / record.file), how)
+        if read is None or read.shape[:2] != (record.height, record.width):
+            raise SetInvalid(record.set, f"{record.file} is not a picture of {record.width}x{record.height} pixels")
+        pixels = self._pictures[record.file] = np.asarray(read, np.uint8)
+        self._room -= pixels.nbytes
+        while self._room < 0 and len(self._pictures) > 1:
+            self._room += self._pictures.popitem(last=False)[1].nbytes
+        return pixels
 
 
 def _wanted(made: Sample) -> Wanted:

@@ -1,17 +1,9 @@
-"""What the tower learns from: crops of labelled pictures at many scales, some of several pictures, with their boxes.
-
-A crop is one affine map of a picture, so boxes and corners go through the same numbers as pixels. Scales are relative
-to "the picture fits the crop": from far smaller to far larger, because a request may hold any of both. Two kinds of
-crop are made on purpose, for what chance shows too rarely: objects that nearly fill the crop, and objects of a few
-pixels.
-"""
+"""A crop of a labelled picture, with its objects: one affine map, which boxes and corners go through like pixels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -24,22 +16,10 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 FILL = 114
 NOTHING = {"face": 0.15, "license-plate": 0.4}
-"""How often a teacher's doubtful object is taken for background, where nobody drew objects of its class."""
-SCALES = (0.6, 3.0)
-MOSAIC_SCALES = (0.9, 2.2)
+"""How often a teacher's doubtful object is background, in a picture in which nobody drew an object of its class."""
 STRETCH = 0.12
 """Each axis on its own, log scale: pictures are taken, and stored, with other aspects."""
 LARGEST_SCALE = 8.0
-MOSAIC, LARGE, TINY = 0.4, 0.15, 0.05
-"""Shares of the kinds of crop; the rest are plain."""
-FOUR = 0.7
-"""Share of the mosaics that are of four pictures; the others are of nine."""
-ON_OBJECT = 0.7
-"""How often a plain crop is laid over an object instead of anywhere."""
-LARGE_SHARE = (0.3, 1.0)
-"""Of the crop's side, filled by the object."""
-TINY_FACE, TINY_PLATE = (8.0, 18.0), (15.0, 40.0)
-"""Pixels of the shorter side of a face, and of the width of a plate."""
 SEEN = 0.4
 """An object of which less is left in the crop is neither found nor missed."""
 LEAST_FACE, LEAST_PLATE = 5.0, (8.0, 3.0)
@@ -66,111 +46,13 @@ class Sample:
         return Sample(self.pixels, self.classes[rows], self.boxes[rows], self.corners[rows], self.ignore[rows])
 
 
-Read = Callable[[Record], Pixels]
-
-
-def sample(
-    records: Sequence[Record], chance: NDArray[np.float64], read: Read, size: tuple[int, int], draw: np.random.Generator
-) -> Sample:
-    """One crop of ``size`` (width, height). ``chance``: cumulated, of the records."""
-    kind = draw.random()
-    if kind < MOSAIC:
-        return _mosaic(records, chance, read, size, draw)
-    if kind < MOSAIC + LARGE:
-        return _around(_with_object(records, chance, draw), read, size, draw, _large_scale)
-    if kind < MOSAIC + LARGE + TINY:
-        return _around(_with_object(records, chance, draw), read, size, draw, _tiny_scale)
-    return _plain(records[_chosen(chance, draw)], read, size, draw, SCALES)
-
-
-def _chosen(chance: NDArray[np.float64], draw: np.random.Generator) -> int:
-    return min(int(np.searchsorted(chance, draw.random() * chance[-1], side="right")), len(chance) - 1)
-
-
-def _targets(record: Record) -> list[Object]:
-    return [each for each in record.objects if each.cls in CLASSES and not each.ignore]
-
-
-def _with_object(records: Sequence[Record], chance: NDArray[np.float64], draw: np.random.Generator) -> Record:
-    for _ in range(200):
-        record = records[_chosen(chance, draw)]
-        if _targets(record):
-            return record
-    return record
-
-
-def _mosaic(
-    records: Sequence[Record],
-    chance: NDArray[np.float64],
-    read: Read,
-    size: tuple[int, int],
-    draw: np.random.Generator,
-) -> Sample:
-    """Four or nine crops side by side: many small objects, and none of the grey around a picture seen small."""
-    count = 2 if draw.random() < FOUR else 3
-    columns, rows = (_cuts(side, count, draw) for side in size)
-    pixels = np.empty((size[1], size[0], 3), np.uint8)
-    parts = []
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
-            record = records[_chosen(chance, draw)]
-            part = _plain(record, read, (right - left, bottom - top), draw, MOSAIC_SCALES)
-            pixels[top:bottom, left:right] = part.pixels
-            offset = np.array([left, top], np.float32)
-            parts.append(
-                replace(part, boxes=part.boxes + np.tile(offset, 2), corners=part.corners + np.tile(offset, 4))
-            )
-    names = ("classes", "boxes", "corners", "ignore")
-    return Sample(pixels, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _cuts(side: int, count: int, draw: np.random.Generator) -> list[int]:
-    """Where a side is cut into so many parts, none much smaller than the others; with its ends."""
-    shares = draw.uniform(0.6, 1.4, count)
-    return [0, *(round(float(cut) * side) for cut in np.cumsum(shares / shares.sum())[:-1]), side]
-
-
-def _plain(
-    record: Record, read: Read, size: tuple[int, int], draw: np.random.Generator, scales: tuple[float, float]
-) -> Sample:
-    width, height = size
-    fits = min(width / record.width, height / record.height)
-    scale = math.exp(draw.uniform(math.log(scales[0]), math.log(scales[1]))) * fits
-    targets = _targets(record)
-    target = targets[draw.integers(len(targets))] if targets and draw.random() < ON_OBJECT else None
-    return _cut(record, read(record), size, scale, target, draw)
-
-
-Scale = Callable[[Object, tuple[int, int], np.random.Generator], float]
-
-
-def _around(record: Record, read: Read, size: tuple[int, int], draw: np.random.Generator, scale: Scale) -> Sample:
-    targets = _targets(record)
-    if not targets:
-        return _plain(record, read, size, draw, SCALES)
-    target = targets[draw.integers(len(targets))]
-    return _cut(record, read(record), size, scale(target, size, draw), target, draw)
-
-
-def _sides(target: Object) -> tuple[float, float]:
+def sides_of(target: Object) -> tuple[float, float]:
+    """Width and height in pixels of the picture, of what may be a dot."""
     x1, y1, x2, y2 = target.bbox
     return max(x2 - x1, 4.0), max(y2 - y1, 4.0)
 
 
-def _large_scale(target: Object, size: tuple[int, int], draw: np.random.Generator) -> float:
-    width, height = _sides(target)
-    return float(draw.uniform(*LARGE_SHARE)) * min(size[0] / width, size[1] / height)
-
-
-def _tiny_scale(target: Object, size: tuple[int, int], draw: np.random.Generator) -> float:
-    del size
-    width, height = _sides(target)
-    if target.cls == "face":
-        return float(draw.uniform(*TINY_FACE)) / min(width, height)
-    return float(draw.uniform(*TINY_PLATE)) / width
-
-
-def _cut(
+def cut(
     record: Record,
     pixels: Pixels,
     size: tuple[int, int],
@@ -178,6 +60,7 @@ def _cut(
     target: Object | None,
     draw: np.random.Generator,
 ) -> Sample:
+    """A crop of ``size`` (width, height) at about this scale, over the target or anywhere."""
     width, height = size
     record = _judged(record, draw)
     scale = float(np.clip(scale, 0.06, LARGEST_SCALE))
@@ -192,7 +75,7 @@ def _cut(
         centre_x, centre_y = (target.bbox[0] + target.bbox[2]) / 2, (target.bbox[1] + target.bbox[3]) / 2
         x = centre_x * across - width * draw.uniform(0.2, 0.8)
         y = centre_y * down - height * draw.uniform(0.2, 0.8)
-        fills_x, fills_y = _sides(target)
+        fills_x, fills_y = sides_of(target)
         if fills_x * across > 0.5 * width or fills_y * down > 0.5 * height:  # large: near the middle, or it is cut
             x = centre_x * across - width * draw.uniform(0.42, 0.58)
             y = centre_y * down - height * draw.uniform(0.42, 0.58)
@@ -202,9 +85,11 @@ def _cut(
 
 
 def _judged(record: Record, draw: np.random.Generator) -> Record:
-    """The record, some of its doubtful objects taken for nothing: where only teachers looked, most of them are.
+    """The record without some of what teachers doubt in it, so that its place is background in this crop.
 
-    Left out for good they would hide from the tower what it takes for plates and must learn to leave.
+    That is so for classes of which nobody drew an object in the picture, as often as `NOTHING` says. The others stay
+    neither object nor background: most are nothing, but all left out for good would hide from the tower what it takes
+    for plates and must learn to leave.
     """
     drawn = {each.cls for each in record.objects if each.source == "hand"}
     kept = tuple(

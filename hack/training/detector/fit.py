@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,32 @@ SMOOTH = 0.97
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the numbers of a run; a checkpoint can be gone on with only by the same plan."""
+    """What decides the numbers of a run; a checkpoint can be gone on with only by the same plan.
+
+    labels, trunk, start: SHA-256 of the files; start is empty where the tower begins at random. Older checkpoints do
+    not say the first two, and those that say nothing of a start had none.
+    """
 
     steps: int
     batch: int
     rate: float
     seed: int
+    labels: str = ""
+    trunk: str = ""
+    start: str = ""
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """What a checkpoint's plan has otherwise, as words for people."""
+        said = {"start": "", **other}
+        return [
+            f"with another {FILES[name]}" if name in FILES else f"with --{name} {said[name]}"
+            for name, value in asdict(self).items()
+            if said.get(name, value) != value
+        ]
+
+
+FILES = {"labels": "labels.jsonl", "trunk": "--trunk", "start": "--start"}
+"""Of a plan: what is told apart by its hash."""
 
 
 class Run:
@@ -100,12 +120,21 @@ class Run:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint. Raises CheckpointInvalid when it is of another plan or broken."""
         state = read_checkpoint(path)
-        if state["plan"] != asdict(self.plan):
-            raise CheckpointInvalid(path, f"it was made with {state['plan']}; give the same, or another --work")
-        self.tower.load_state_dict(state["tower"])
-        self.mean.load_state_dict(state["mean"])
+        if differences := self.plan.differences(state["plan"]):
+            raise CheckpointInvalid(path, f"was made {', '.join(differences)}; give the same, or another --work")
+        load_weights(self.tower, state["tower"], path)
+        load_weights(self.mean, state["mean"], path)
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+
+def load_weights(tower: Tower, weights: Mapping[str, Any], path: Path) -> None:
+    """Give a tower the weights of a checkpoint. Raises CheckpointInvalid when they are another tower's."""
+    try:
+        tower.load_state_dict(weights)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:160]
+        raise CheckpointInvalid(path, f"its tower is not the one of this checkout ({first}…)") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.detector.assign import Assigned, assign, level_ranges
+from training.detector.assign import assign, level_ranges
 from training.detector.network import grid
 from training.detector.tower import Said
 
@@ -69,24 +69,14 @@ def loss(said: Said, wanted: Sequence[Wanted], size: tuple[int, int], *, cold: b
         found = each.ignore.logical_not().nonzero().flatten()
         if len(found) == 0:
             continue
-        chosen = assign(
-            scores[index],
-            boxes[index].detach(),
-            centres,
-            strides,
-            ranges,
-            each.classes[found],
-            each.boxes[found],
-            cold=cold,
-        )
-        chosen = Assigned(chosen.cells, found[chosen.objects], chosen.targets)
-        rows, classes = chosen.cells, each.classes[chosen.objects]
+        cells = (scores[index], boxes[index].detach(), centres, strides, ranges)
+        chosen = assign(*cells, each.classes[found], each.boxes[found], cold=cold)
+        rows, objects = chosen.cells, found[chosen.objects]
+        classes = each.classes[objects]
         targets[index, rows, classes] = torch.maximum(targets[index, rows, classes], chosen.targets)
         counts[index, rows, classes] = 1
         corners = said.corners[index, rows] * strides[rows] + centres[rows].repeat(1, 4)
-        pairs.append(
-            (boxes[index, rows], each.boxes[chosen.objects], corners, each.corners[chosen.objects], chosen.targets)
-        )
+        pairs.append((boxes[index, rows], each.boxes[objects], corners, each.corners[objects], chosen.targets))
     weights = torch.where(targets > 0, targets, NEGATIVES * scores**2) * counts
     total = targets.sum().clamp(min=2)
     wrong = functional.binary_cross_entropy_with_logits(said.logits, targets, reduction="none")

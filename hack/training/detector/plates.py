@@ -80,7 +80,7 @@ def paint(pixels: Pixels, corners: Floats, draw: np.random.Generator) -> None:
 def drawn(aspect: float, draw: np.random.Generator) -> Pixels:
     """A plate seen from the front, (HEIGHT, width, 3) BGR, in one line or in two."""
     width = int(np.clip(HEIGHT * aspect, 40, 420))
-    ground, ink = COLOURS[draw.integers(len(COLOURS))]
+    ground, ink = COLOURS[int(draw.integers(len(COLOURS)))]
     plate = np.full((HEIGHT, width, 3), ground, np.uint8)
     if draw.random() < 0.6:
         cv2.rectangle(plate, (1, 1), (width - 2, HEIGHT - 2), ink, int(draw.integers(1, 4)))

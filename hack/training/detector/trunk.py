@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.detector.graph import Folded as Folded  # noqa: PLC0414 - training.outlines has it from here
+from training.detector.graph import read_convolutions
 from training.errors import WeightsInvalid
 
 MEAN = (123.675, 116.28, 103.53)
@@ -35,15 +33,6 @@ VEHICLE_ROWS = (2, 3, 5, 7)
 """COCO's labels: person; car, motorcycle, bus, truck. Bicycles and trains are no vehicles here (docs/models.md)."""
 STAGES = (2, 6, 2)
 """Stride-1 blocks after each block that halves the size."""
-
-
-@dataclass(frozen=True)
-class Folded:
-    """A convolution of the graph with its normalisation in it: weight (out, in / groups, k, k), bias (out,)."""
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    stride: int
 
 
 Convolutions = Iterator[Folded]
@@ -235,7 +224,7 @@ def load_trunk(path: Path) -> Trunk:
 
     Raises WeightsInvalid when the file is not that graph.
     """
-    found = iter(_convolutions(path))
+    found = iter(read_convolutions(path))
     try:
         trunk = Trunk(found)
         if next(found, None) is not None:
@@ -245,23 +234,3 @@ def load_trunk(path: Path) -> Trunk:
     except (StopIteration, RuntimeError, AssertionError) as error:
         raise WeightsInvalid(path, f"its convolutions are not those of PicoDet-S: {error}") from error
     return trunk.eval()
-
-
-def _convolutions(path: Path) -> list[Folded]:
-    try:
-        graph = onnx.load(str(path)).graph
-    except Exception as error:  # protobuf's errors have no common base but Exception
-        raise WeightsInvalid(path, f"not an ONNX file: {error}") from error
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    found = []
-    for node in graph.node:
-        if node.op_type != "Conv":
-            continue
-        weight = arrays[node.input[1]]
-        strides = next((a.ints for a in node.attribute if a.name == "strides"), [1, 1])
-        bias = arrays[node.input[2]].reshape(-1) if len(node.input) > 2 else np.zeros(len(weight), np.float32)
-        found.append(Folded(weight, bias, int(strides[0])))
-    return found

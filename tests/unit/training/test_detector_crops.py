@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from training.detector import crops
 from training.detector.appearance import changed, mirrored
-from training.detector.crops import Sample, sample
+from training.detector.batches import Crops
+from training.detector.crops import Sample
+from training.detector.kinds import sample
 from training.detector.plates import LEAST_WIDTH, repainted
 from training.labels.records import Object, Record
 
+ORIENTATION = 0x0112
+"""EXIF's tag; 6: the picture is to be turned by a quarter."""
 WHITE = (255, 255, 255)
 SIZE = (224, 192)
 
@@ -126,3 +134,44 @@ def test_a_plate_too_small_to_read_is_left() -> None:
     for seed in range(20):
         repainted(found, np.random.default_rng(seed))
     np.testing.assert_array_equal(found.pixels, pixels)
+
+
+@pytest.mark.parametrize(("drawn", "share"), [(False, crops.NOTHING["license-plate"]), (True, 0.0)])
+def test_doubtful_plates_are_background_now_and_then_where_nobody_drew_one(drawn: bool, share: float) -> None:
+    record, _ = scene()
+    doubtful = Object("license-plate", (10, 10, 60, 22), True, None, "teacher")
+    face = Object("face", (200, 10, 240, 60), True, None, "hand")
+    plates = [each for each in record.objects if each.cls == "license-plate"] if drawn else []
+    record = replace(record, objects=(doubtful, face, *plates))
+    draw = np.random.default_rng(0)
+    judged = [crops._judged(record, draw).objects for _ in range(500)]
+    assert sum(doubtful not in objects for objects in judged) / 500 == pytest.approx(share, abs=0.07)
+    assert all(face in objects for objects in judged)
+    assert all(plate in objects for objects in judged for plate in plates)
+
+
+@pytest.fixture
+def made_crops(tmp_path: Path) -> Crops:
+    """Batches of two pictures whose EXIF wants them turned; labelled as they are stored."""
+    records, exif = [], Image.Exif()
+    exif[ORIENTATION] = 6
+    for number in range(3):
+        Image.new("RGB", (60, 40), (number, 0, 0)).save(tmp_path / f"{number}.png", exif=exif)
+        records.append(Record("made", f"{number}.png", 60, 40, "train", ("face", "license-plate"), ()))
+    return Crops(records, tmp_path, tmp_path / "trunk.onnx", 2, 0)
+
+
+def test_pictures_are_read_as_they_are_stored(made_crops: Crops) -> None:
+    assert made_crops._read(made_crops._records[1]).shape == (40, 60, 3)
+
+
+def test_only_so_many_pictures_are_kept(made_crops: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made_crops, "_room", 2 * 60 * 40 * 3)
+    records = made_crops._records
+    first = made_crops._read(records[0])
+    made_crops._read(records[1])
+    assert made_crops._read(records[0]) is first
+    made_crops._read(records[2])
+    assert list(made_crops._pictures) == ["0.png", "2.png"]  # 1.png was used longest ago
+    assert made_crops._read(records[0]) is first
+    assert made_crops._room == 0

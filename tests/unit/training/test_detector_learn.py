@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from support.picodet import write_picodet
-from training.command import main
+from training.command import INTERRUPTED, main
 from training.detector.assign import assign, level_ranges, overlaps
-from training.detector.fit import read_checkpoint
+from training.detector.fit import Plan, Run, read_checkpoint
 from training.detector.loss import Wanted, generalised_iou, loss
 from training.detector.network import grid
 from training.detector.tower import Said, Tower
 from training.detector.trunk import Features
-from training.labels.records import LABELS, Object, Record, write_records
+from training.labels.records import LABELS, Object, Record, read_records, write_records
 
 NOWHERE = torch.full((1, 8), float("nan"))
 
@@ -60,8 +60,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
     monkeypatch.setattr("training.detector.fit.KEEP_EVERY", 4)
     with monkeypatch.context() as patched:
         patched.setattr("training.detector.fit.Run.learn", _until(4))
-        with pytest.raises(KeyboardInterrupt):
-            train(folders, 6)
+        assert train(folders, 6) == INTERRUPTED
     assert read_checkpoint(checkpoint)["step"] == 4
     capsys.readouterr()
     assert train(folders, 6) == 0
@@ -72,8 +71,6 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
 
 
 def _until(last: int) -> object:
-    from training.detector.fit import Run
-
     learn = Run.learn
 
     def stopping(run: Run, batch: object) -> object:
@@ -90,7 +87,62 @@ def test_another_plan_does_not_go_on_with_this_one(
     assert train(folders, 2) == 0
     capsys.readouterr()
     assert train(folders, 3) == 2
-    assert "tower.pt" in capsys.readouterr().err
+    assert "tower.pt: was made with --steps 2; give the same, or another --work" in capsys.readouterr().err
+
+
+def test_other_labels_or_another_trunk_do_not_go_on_with_it(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = folders[1] / LABELS
+    assert train(folders, 2) == 0
+    before = labels.read_bytes()
+    write_records(labels, read_records(labels)[1:])
+    capsys.readouterr()
+    assert train(folders, 2) == 2
+    assert "tower.pt: was made with another labels.jsonl" in capsys.readouterr().err
+    labels.write_bytes(before)
+    write_picodet(folders[1] / "picodet.onnx", seed=1)
+    assert train(folders, 2) == 2
+    assert "tower.pt: was made with another --trunk" in capsys.readouterr().err
+
+
+def test_a_checkpoint_goes_on_only_from_where_it_began(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(folders, 2) == 0
+    checkpoint, first = folders[1] / "detector" / "tower.pt", folders[1] / "first.pt"
+    checkpoint.rename(first)
+    assert train(folders, 2, "--start", str(first)) == 0
+    capsys.readouterr()
+    assert train(folders, 2, "--start", str(first)) == 0  # the same command
+    assert "going on at step 2" in capsys.readouterr().out
+    assert train(folders, 2) == 2
+    assert "was made with another --start" in capsys.readouterr().err
+    first.replace(checkpoint)
+    write_other(first)
+    assert train(folders, 2, "--start", str(first)) == 2
+    assert "was made with another --start" in capsys.readouterr().err
+
+
+def write_other(path: Path) -> None:
+    Run(Tower(), Plan(1, 1, 1e-3, 0)).save(path)
+
+
+def test_a_checkpoint_whose_plan_has_no_hashes_is_gone_on_with(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "detector" / "tower.pt"
+    assert train(folders, 1) == 0
+    state = read_checkpoint(path)
+    for key in ("labels", "trunk", "start"):
+        del state["plan"][key]
+    torch.save(state, path)
+    assert train(folders, 1) == 0
+
+
+def test_nothing_to_learn_from_is_said(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    labels = folders[1] / LABELS
+    write_records(labels, [each for each in read_records(labels) if each.split == "val"])
+    assert train(folders, 2) == 2
+    assert "labels.jsonl: has no picture of the split train" in capsys.readouterr().err
 
 
 def test_a_broken_checkpoint_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,8 +236,8 @@ def test_objects_go_to_cells_of_their_size() -> None:
 def test_a_face_of_a_few_pixels_has_a_cell() -> None:
     centres, strides = grid(64, 64, torch.zeros(1))
     scores, nothing = torch.full((len(centres), 2), 0.1), torch.zeros(len(centres), 4)
-    found = assign(scores, nothing, centres, strides,
-                   level_ranges(strides), torch.tensor([0]), torch.tensor([[31.5, 31.5, 33, 33]]), cold=False)  # fmt: skip
+    wanted = torch.tensor([[31.5, 31.5, 33, 33]])
+    found = assign(scores, nothing, centres, strides, level_ranges(strides), torch.tensor([0]), wanted, cold=False)
     assert len(found.cells) >= 1
 
 
