@@ -24,7 +24,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
-	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation
+	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation -p training
 	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer
 	@$(BIN)/lint-imports
 	@hack/generate --check
@@ -41,7 +41,7 @@ generate: setup-dev ## Write the generated files: CRDs, OpenAPI
 .PHONY: bench
 bench: setup-dev ## Measure: pictures, detectors and tasks
 	@hack/bench images
-	@hack/bench detectors
+	@hack/bench detectors --if-there
 	@hack/bench tasks
 
 .PHONY: evaluate

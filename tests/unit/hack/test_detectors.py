@@ -110,6 +110,15 @@ def test_missing_weights_are_named_with_the_way_to_them(packs: Path, tmp_path: P
     assert done.returncode == 2
     assert "5.onnx" in done.stderr
     assert done.stderr.count("\n") == 1
+    lenient = bench("--packs", str(packs), "--if-there", VELUM_CACHE=str(tmp_path / "cache"))
+    assert (lenient.returncode, lenient.stderr) == (0, done.stderr)
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "ten"])
+def test_no_round_is_no_measurement(rounds: str) -> None:
+    done = bench("--rounds", rounds)
+    assert done.returncode == 2
+    assert f"must be a whole number from 1, got '{rounds}'" in done.stderr
 
 
 @pytest.mark.parametrize("size", ["640", "640x450", "0x64", "axb"])
