@@ -17,14 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from environment import ROOT
 from training.errors import RowsInvalid
-from training.weights.calibrate_step import PACK
+from training.weights.manifest import PACK, write_manifest
 from velum_pipeline.packs.manifest import MANIFEST, read_manifest
 
-CARD = Path("docs/models/velum-street.md")
+CARD = ROOT / "docs" / "models" / "velum-street.md"
 MARKS = ("<!-- measured -->", "<!-- /measured -->")
 FORMATS = ("whole", "auto")
-HEADER = ("pack", "set", "class", "whole: recall", "precision", "auto: recall", "precision", "pixel recall")
+HEADER = (
+    *("pack", "set", "class", "whole: recall at IoU .3 / .5", "precision"),
+    *("auto: recall at IoU .3 / .5", "precision", "pixel recall"),
+)
 CLASSES = {"plate": "license-plate"}
 """The contract's word, where the sets have another."""
 
@@ -53,9 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
     name = read_manifest(manifest).name
     if not any(key[0] == name for key in figures):
         raise RowsInvalid(arguments.rows[0], f"nothing here is of the pack {name}")
-    arguments.card.write_text(filled(card, table(figures)))
-    manifest.write_text(with_figures(manifest.read_text(), measured(figures, name)))
-    read_manifest(manifest)
+    card = filled(card, table(figures))
+    write_manifest(manifest, with_figures(manifest.read_text(), measured(figures, name)))
+    arguments.card.write_text(card)
 
 
 def read_rows(paths: Sequence[Path]) -> dict[Key, Figures]:

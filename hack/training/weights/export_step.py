@@ -1,30 +1,37 @@
-"""`hack/train export`: write the trained networks as the files of the pack, and the manifest's lines about them."""
+"""`hack/train export`: write the trained networks as the files of the pack, and the manifest's lines about them.
+
+Everything is written and checked beside the pack first; only then files and manifest are replaced.
+"""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import re
-from collections.abc import Iterator
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from training.detector.fit import read_checkpoint
+from training.detector.fit import load_weights, read_checkpoint
 from training.detector.network import Detector
 from training.detector.step import CHECKPOINT, FOLDER, trunk_path
 from training.detector.tower import Tower
 from training.detector.trunk import load_trunk
-from training.errors import CheckpointInvalid, WeightsInvalid
+from training.errors import CheckpointInvalid, RowsInvalid
 from training.outlines import step as outlines
+from training.outlines.choice import CHOICE
 from training.outlines.network import load_network
-from training.weights.calibrate_step import PACK
 from training.weights.files import Form, check_alike, write_onnx, write_program
-from velum_pipeline.packs.manifest import MANIFEST, read_manifest
+from training.weights.manifest import PACK, with_file, with_outlines, write_manifest
+from velum_pipeline.packs.manifest import MANIFEST, parse_manifest
 
 DETECTOR = "velum-street"
 OUTLINES = "velum-outline"
+CHOSEN = ("side", "margin", "threshold", "grow")
+"""What the manifest says of outlines, as `hack/train outlines` chose it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,33 +39,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trunk", type=Path, help="PicoDet-S's weights, as for `hack/train detector`")
     parser.add_argument("--pack", type=Path, default=PACK, help="folder of the pack (%(default)s)")
     parser.add_argument("--only", choices=(DETECTOR, OUTLINES), help="write this network alone")
+    parser.add_argument("--unfinished", action="store_true", help="take a detector whose training has not ended")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the files into the pack and their hashes into its manifest."""
+    """Write the files into the pack, and into its manifest their hashes and how outlines are drawn."""
     manifest: Path = arguments.pack / MANIFEST
     text = manifest.read_text()
-    for name, network, form, other in networks(arguments):
-        for path in write(network, name, form, other, arguments.pack):
-            text = described(text, path)
-            print(f"{path}: {path.stat().st_size} bytes", flush=True)
-    manifest.write_text(text)
-    read_manifest(manifest)
+    with tempfile.TemporaryDirectory(dir=arguments.pack, prefix=".export-") as folder:
+        made: list[Path] = []
+        for name, network, form, other in networks(arguments):
+            made += write(network, name, form, other, Path(folder))
+        for path in made:
+            text = with_file(text, path)
+        if arguments.only != DETECTOR:
+            text = with_outlines(text, OUTLINES, chosen(arguments.work / outlines.FOLDER / CHOICE))
+        parse_manifest(text, str(manifest))
+        for path in made:
+            print(f"{arguments.pack / path.name}: {path.stat().st_size} bytes", flush=True)
+            path.replace(arguments.pack / path.name)
+        write_manifest(manifest, text)
 
 
 def networks(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module, Form, torch.Tensor]]:
     """What is to be written: name, network, how it is called, and an input of another size than the form's example.
 
-    Raises CheckpointInvalid where a training has not come so far.
+    Raises CheckpointInvalid where a training has not come so far, RowsInvalid where it does not say how to draw.
     """
     if arguments.only != OUTLINES:
         checkpoint = trained(arguments.work / FOLDER / CHECKPOINT, "detector")
-        network = load_detector(trunk_path(arguments.trunk), checkpoint)
-        yield DETECTOR, network, detector_form(), torch.rand(1, 3, 128, 224) * 255
+        network = load_detector(trunk_path(arguments.trunk), checkpoint, unfinished=arguments.unfinished)
+        yield DETECTOR, network, detector_form(), scene(128, 224)
     if arguments.only != DETECTOR:
         checkpoint = trained(arguments.work / outlines.FOLDER / outlines.CHECKPOINT, "outlines")
-        drawer = load_network(checkpoint)
-        yield OUTLINES, drawer, outline_form(drawer.side), torch.rand(1, 3, drawer.side, drawer.side) * 255
+        drawer, choice = load_network(checkpoint), checkpoint.with_name(CHOICE)
+        if (side := chosen(choice)["side"]) != drawer.side:
+            raise RowsInvalid(choice, f"its side is {side}, that of {checkpoint.name} {drawer.side}")
+        yield OUTLINES, drawer, outline_form(drawer.side), scene(drawer.side, drawer.side)
+
+
+def scene(height: int, width: int) -> torch.Tensor:
+    """A made picture (1, 3, height, width), in which, other than in noise, networks see something here and there."""
+    coarse = torch.rand(1, 3, height // 16, width // 16) * 255
+    return functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 255)
 
 
 def trained(checkpoint: Path, step: str) -> Path:
@@ -68,11 +91,31 @@ def trained(checkpoint: Path, step: str) -> Path:
     return checkpoint
 
 
-def load_detector(trunk: Path, checkpoint: Path) -> Detector:
-    """The detector with the running mean of a training's weights."""
+def load_detector(trunk: Path, checkpoint: Path, *, unfinished: bool = False) -> Detector:
+    """The detector with the running mean of a training's weights.
+
+    Raises CheckpointInvalid for one that has not come to its end, unless ``unfinished``.
+    """
+    state = read_checkpoint(checkpoint)
+    step, steps = state["step"], state["plan"]["steps"]
+    if step < steps and not unfinished:
+        how = "go on with `hack/train detector`, or take it as it is with --unfinished"
+        raise CheckpointInvalid(checkpoint, f"is at step {step} of {steps}; {how}")
     tower = Tower()
-    tower.load_state_dict(read_checkpoint(checkpoint)["mean"])
+    load_weights(tower, state["mean"], checkpoint)
     return Detector(load_trunk(trunk), tower)
+
+
+def chosen(path: Path) -> Mapping[str, float]:
+    """Of outlines: side, margin, threshold, grow. Raises RowsInvalid."""
+    try:
+        said = json.loads(path.read_text())
+        numbers: dict[str, float] = {key: said[key] for key in CHOSEN}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RowsInvalid(path, f"not what `hack/train outlines` writes at its end: {error}") from error
+    if strange := [key for key, value in numbers.items() if type(value) not in (int, float)]:
+        raise RowsInvalid(path, f"{strange[0]} is no number")
+    return numbers
 
 
 def detector_form() -> Form:
@@ -87,19 +130,9 @@ def outline_form(side: int) -> Form:
 
 
 def write(network: nn.Module, name: str, form: Form, other: torch.Tensor, folder: Path) -> tuple[Path, Path]:
-    """Write `name`.onnx and `name`.pt2 and check the one against the other."""
+    """Write `name`.onnx and `name`.pt2 and check them against each other and against the network."""
     graph, program = folder / f"{name}.onnx", folder / f"{name}.pt2"
     write_onnx(network, form, graph)
     write_program(network, form, program)
-    check_alike(graph, program, other)
+    check_alike(graph, program, other, network)
     return graph, program
-
-
-def described(manifest: str, path: Path) -> str:
-    """The manifest's text with the hash and size that the file has now. Raises WeightsInvalid."""
-    data = path.read_bytes()
-    entry = re.compile(rf'(?m)^(name = "{re.escape(path.name)}"\nsha256 = ")[0-9a-f]*("\nsize = )\d+')
-    text, count = entry.subn(rf"\g<1>{hashlib.sha256(data).hexdigest()}\g<2>{len(data)}", manifest)
-    if count != 1:
-        raise WeightsInvalid(Path(MANIFEST), f"does not list {path.name} with sha256 and size on the next lines")
-    return text

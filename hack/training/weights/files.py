@@ -9,25 +9,31 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental import _config as sizes_config
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.errors import WeightsInvalid
 from training.weights.halves import halve_module, halved_graph
-from velum_pipeline.detect.errors import ModelInvalid
+from velum_pipeline.detect.errors import DetectionFailed, ModelInvalid
 from velum_pipeline.detect.session import Runtime, Session
 from velum_pipeline.detect.torchsession import TorchSession
 
 OPSET = 17
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first time that a zip archive can tell."""
+SCORES = {"objects": 2, "parts": 2}
+"""How many of an output's columns are scores, 0..1; the columns after them are pixels."""
 TOLERANCE = 2e-3
-"""How far the two files may be apart, of the largest number of an output."""
+"""How far the two files may be apart: they compute with the same weights, in another order."""
+ROUNDED = 2e-2
+"""How far they may be from the network that was trained, whose weights were not rounded to 11 bits."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +132,54 @@ def _packed(program: bytes) -> bytes:
     return packed.getvalue()
 
 
-def check_alike(graph: Path, program: Path, example: Tensor) -> None:
-    """Raise WeightsInvalid unless Velum loads both, and both say the same of an input of another size and number."""
+def check_alike(graph: Path, program: Path, example: Tensor, network: nn.Module | None = None) -> None:
+    """Raise WeightsInvalid unless Velum loads both, and both say the same of an input of another size and number.
+
+    ``network``: what was trained, with its weights in float32; both must say about what it says.
+    """
     try:
         sessions = [
             kind(path.name, path.read_bytes(), Runtime(threads=1), free_batch=True, free_size=False)
             for kind, path in ((Session, graph), (TorchSession, program))
         ]
-        said = [session.run(example.numpy()) for session in sessions]
-    except ModelInvalid as error:
+        one, other = (session.run(example.numpy()) for session in sessions)
+    except (ModelInvalid, DetectionFailed) as error:
         raise WeightsInvalid(program, str(error)) from error
-    if list(said[0]) != list(said[1]):
-        raise WeightsInvalid(program, f"its outputs are {', '.join(said[1])}, the graph's {', '.join(said[0])}")
-    for name, one in said[0].items():
-        other = np.asarray(said[1][name])
-        difference = float(np.abs(one - other).max()) / max(float(np.abs(one).max()), 1e-6)
-        if one.shape != other.shape or difference > TOLERANCE:
-            raise WeightsInvalid(program, f"its {name} is {difference:.1e} away from that of {graph.name}")
+    if list(one) != list(other):
+        raise WeightsInvalid(program, f"its outputs are {', '.join(other)}, the graph's {', '.join(one)}")
+    longest = max(example.shape[2:])
+    for name in one:
+        _compare(program, name, (one[name], np.asarray(other[name])), longest, TOLERANCE, graph.name)
+    if network is None:
+        return
+    for path, outputs in ((graph, one), (program, other)):
+        for (name, stored), trained in zip(outputs.items(), _said(network, example), strict=True):
+            _compare(path, name, (trained, np.asarray(stored)), longest, ROUNDED, "the network that was trained")
+
+
+def _said(network: nn.Module, example: Tensor) -> list[NDArray[np.float32]]:
+    with torch.no_grad():
+        said = copy.deepcopy(network).eval()(example)
+    return [each.numpy() for each in ([said] if isinstance(said, Tensor) else said)]
+
+
+def _compare(
+    path: Path, name: str, pair: tuple[NDArray[Any], NDArray[Any]], longest: int, tolerance: float, whose: str
+) -> None:
+    """Compare an output, each of its columns by its own scale. ``longest``: the input's longer side in pixels."""
+    one, other = pair
+    if one.shape != other.shape:
+        raise WeightsInvalid(path, f"its {name} has the shape {other.shape}, that of {whose} {one.shape}")
+    with np.errstate(invalid="ignore"):  # infinite numbers differ by what is no number
+        difference = float((np.abs(one - other) / _scale(name, one, longest)).max(initial=0))
+    if not difference <= tolerance:  # what is not a number is not within it
+        raise WeightsInvalid(path, f"its {name} is {difference:.1e} away from that of {whose}")
+
+
+def _scale(name: str, values: NDArray[Any], longest: int) -> NDArray[np.float64]:
+    """What a difference is measured by: scores by 1, pixels by the input's longer side, logits by the largest."""
+    if name not in SCORES:
+        return np.maximum(np.abs(values).max(initial=0), 1e-6).astype(np.float64)
+    scales = np.full(values.shape[-1], float(longest))
+    scales[: SCORES[name]] = 1
+    return scales

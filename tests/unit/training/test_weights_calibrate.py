@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.sets import find_sets
+from support.labelled import SIDE, bright_network, drawn, face, write_pack, write_set
+from training.command import main
 from training.errors import WeightsInvalid
-from training.weights.calibrate_step import replaced
-from training.weights.curve import Curve
+from training.weights.calibrate_step import _native, working_points
+from training.weights.curve import Curve, Working
+from training.weights.manifest import with_threshold
+from velum_pipeline.detect import Runtime
+from velum_pipeline.detect.calibration import Calibration
 from velum_pipeline.options import ObjectClass
+from velum_pipeline.packs import PackRegistry
+from velum_pipeline.packs.manifest import read_manifest
 
 NONE = np.zeros((0, 4))
 
@@ -95,14 +106,97 @@ license-plate = { threshold = 0.25 }
 """
 
 
-def test_one_number_is_replaced() -> None:
-    text = replaced(MANIFEST, "far", ObjectClass.FACE, 0.4321)
+def test_one_number_is_with_threshold() -> None:
+    text = with_threshold(MANIFEST, "far", ObjectClass.FACE, 0.4321)
     assert text == MANIFEST.replace("0.3 }        #", "0.432 }        #")
     assert tomllib.loads(text)["components"][2]["classes"]["face"]["threshold"] == 0.432
 
 
 def test_a_number_that_is_not_there_is_said() -> None:
     with pytest.raises(WeightsInvalid, match="person in far"):
-        replaced(MANIFEST, "far", ObjectClass.PERSON, 0.4)
+        with_threshold(MANIFEST, "far", ObjectClass.PERSON, 0.4)
     with pytest.raises(WeightsInvalid, match="face in wide"):
-        replaced(MANIFEST, "wide", ObjectClass.FACE, 0.4)
+        with_threshold(MANIFEST, "wide", ObjectClass.FACE, 0.4)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A pack of one look that sees a face, of a score of its own, around every cell that is not black."""
+    folder = write_pack(tmp_path / "bright", bright_network())
+    inline = "classes = { face = { threshold = 0.5 } }\n"
+    text = (folder / "pack.toml").read_text()
+    assert inline in text
+    (folder / "pack.toml").write_text(text.replace(inline, "") + "\n[components.classes]\nface = { threshold = 0.5 }\n")
+    return folder
+
+
+def shades(folder: Path, count: int, labelled: int) -> Path:
+    """A set of so many pictures, each with one bright cell (a face where ``labelled``) and a half as bright one."""
+    folder.mkdir(parents=True)
+    entries = []
+    for number in range(count):
+        picture = drawn((4, 4), (11, 11))
+        picture[44:48, 44:48] = 128
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+        objects = [face(4, 4)] if number < labelled else []
+        entries.append({"file": f"{number}.png", "width": SIDE, "height": SIDE, "objects": objects, "only": ["face"]})
+    (folder / "annotations.json").write_text(json.dumps(entries))
+    return folder
+
+
+def calibrate(pack: Path, work: Path, *more: str) -> int:
+    return main(["calibrate", "--pack", str(pack), "--work", str(work), "--threads", "1", *more])
+
+
+def threshold(pack: Path) -> float:
+    return read_manifest(pack / "pack.toml").components[0].classes[ObjectClass.FACE].threshold
+
+
+def test_native_scores_reach_the_contract_where_the_point_lay(pack: Path) -> None:
+    (component,) = PackRegistry([pack]).load(["bright"], Runtime(threads=1)).components
+    for score in (0.05, 0.5, 0.93):
+        native = _native(component, ObjectClass.FACE, Working(score, 0.5, 0.5)).threshold
+        again = Calibration(component.spec.classes[ObjectClass.FACE].threshold, 0.5).apply(np.array(native))
+        assert float(again) == pytest.approx(score, abs=1e-4)
+
+
+def test_a_look_is_held_against_what_is_labelled(pack: Path, tmp_path: Path) -> None:
+    """Half of what it finds is a face, and tells itself by its score from what is none."""
+    (component,) = PackRegistry([pack]).load(["bright"], Runtime(threads=1)).components
+    shades(tmp_path / "sets" / "shades", 4, 4)
+    (face_point,) = working_points(component, find_sets(tmp_path / "sets")).values()
+    point, objects = face_point
+    assert (objects, point.recall, point.precision) == (4, 1.0, 1.0)
+    assert point.threshold > 128 / 255
+
+
+def test_the_manifest_gets_what_the_kept_back_pictures_say(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shades(tmp_path / "work" / "validation" / "shades", 30, 30)
+    before = (pack / "pack.toml").read_text()
+    assert calibrate(pack, tmp_path / "work", "--dry") == 0
+    assert (pack / "pack.toml").read_text() == before
+    assert "recall 1.000, precision 1.000 of 30 objects" in capsys.readouterr().out
+    assert calibrate(pack, tmp_path / "work") == 0
+    assert threshold(pack) > 0.9
+    assert len((pack / "pack.toml").read_text().splitlines()) == len(before.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("cell", "count", "said"), [((4, 4), 29, "29 objects are too few"), ((11, 4), 30, "found none")]
+)
+def test_where_little_is_known_the_threshold_stays(
+    pack: Path, tmp_path: Path, cell: tuple[int, int], count: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_set(tmp_path / "work" / "validation" / "few", [([(4, 4)], [face(*cell)])] * count)
+    assert calibrate(pack, tmp_path / "work") == 0
+    assert f"threshold 0.500 stays: {said}" in capsys.readouterr().out
+    assert threshold(pack) == 0.5
+
+
+def test_without_kept_back_pictures_it_names_the_step(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert calibrate(pack, tmp_path / "work") == 2
+    assert "hack/train label" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,88 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from support.picodet import write_picodet
-from training.command import main
-from training.detector.fit import Plan, Run
-from training.detector.network import Detector
-from training.detector.tower import Tower
-from training.detector.trunk import load_trunk
 from training.errors import WeightsInvalid
-from training.weights.export_step import described, detector_form, outline_form, write
-from training.weights.files import check_alike, fused
+from training.weights.export_step import outline_form, write
+from training.weights.files import Form, check_alike, fused, write_onnx, write_program
 from training.weights.halves import LEAST, halved_graph
 from velum_pipeline.detect.session import Runtime, Session
 from velum_pipeline.detect.torchsession import TorchSession
-
-MANIFEST = """name = "velum-street"
-version = "1.0.0"
-title = "T"
-description = "D"
-licence = "Apache-2.0"
-
-[[files]]
-name = "velum-street.onnx"
-sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
-size = 1
-
-[[files]]
-name = "velum-street.pt2"
-sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
-size = 1
-
-[[components]]
-name = "velum-street"
-file = "velum-street.onnx"
-torch = "velum-street.pt2"
-licence = "Apache-2.0"
-decoder = "street"
-batch = true
-classes = { face = { threshold = 0.3 } }
-
-[components.input]
-kind = "dynamic"
-max_side = 640
-colour = "rgb"
-"""
-
-
-def test_the_detector_is_written_twice_and_described(tmp_path: Path) -> None:
-    work, pack = tmp_path / "work", tmp_path / "pack"
-    (work / "detector").mkdir(parents=True)
-    pack.mkdir()
-    write_picodet(work / "p.onnx")
-    (pack / "pack.toml").write_text(MANIFEST)
-    torch.manual_seed(0)
-    tower = Tower()
-    Run(tower, Plan(2, 1, 1e-3, 0)).save(work / "detector" / "tower.pt")
-    flags = ["--work", str(work), "--data", str(work), "--pack", str(pack), "--trunk", str(work / "p.onnx")]
-    assert main(["export", *flags, "--only", "velum-street"]) == 0
-
-    text = (pack / "pack.toml").read_text()
-    for name in ("velum-street.onnx", "velum-street.pt2"):
-        data = (pack / name).read_bytes()
-        assert hashlib.sha256(data).hexdigest() in text
-        assert f"size = {len(data)}" in text
-        assert len(data) < 2.7e6
-    pixels = (np.random.default_rng(0).random((2, 3, 32, 224)) * 255).astype(np.float32)
-    with torch.no_grad():
-        objects, parts = Detector(load_trunk(work / "p.onnx"), tower).eval()(torch.from_numpy(pixels))
-    for kind, file in ((Session, "velum-street.onnx"), (TorchSession, "velum-street.pt2")):
-        said = kind(file, (pack / file).read_bytes(), Runtime(threads=1), free_batch=True, free_size=True).run(pixels)
-        np.testing.assert_allclose(np.asarray(said["objects"])[..., :2], objects[..., :2], atol=2e-3)
-        np.testing.assert_allclose(np.asarray(said["parts"])[..., 2:6], parts[..., 2:6], atol=0.2)
-
-
-def test_without_a_checkpoint_export_says_which_step_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "pack.toml").write_text(MANIFEST)
-    flags = ["--work", str(tmp_path), "--data", str(tmp_path), "--pack", str(tmp_path)]
-    assert main(["export", *flags, "--only", "velum-street"]) == 2
-    assert "hack/train detector" in capsys.readouterr().err
-    assert main(["export", *flags, "--only", "velum-outline"]) == 2
-    assert "hack/train outlines" in capsys.readouterr().err
-    assert (tmp_path / "pack.toml").read_text() == MANIFEST
 
 
 class Small(nn.Module):
@@ -114,6 +37,57 @@ def test_a_network_of_one_size_takes_any_batch(tmp_path: Path) -> None:
         said = kind("small", path.read_bytes(), Runtime(threads=1), free_batch=True, free_size=False).run(pixels)
         with torch.no_grad():
             np.testing.assert_allclose(np.asarray(said["masks"]), network(torch.from_numpy(pixels)), atol=1e-3)
+
+
+class Boxes(nn.Module):
+    """Scores and corners of boxes, as of a detector: of columns whose sizes differ by three powers of ten."""
+
+    def __init__(self, first: float) -> None:
+        super().__init__()
+        self.register_buffer("scales", torch.tensor([first, 0.5, 10.0, 10.0, 2000.0, 2000.0]))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.mean((1, 2, 3))[:, None, None] / 255 * self.scales
+
+
+BOXES = Form("image", ("objects",), torch.rand(2, 3, 32, 64) * 255, {0: ("batch", 1, 64, 1)})
+
+
+@pytest.mark.parametrize("first", [0.51, float("nan")])
+def test_a_score_counts_as_a_score_beside_boxes_of_thousands_of_pixels(tmp_path: Path, first: float) -> None:
+    write_onnx(Boxes(0.5), BOXES, tmp_path / "boxes.onnx")
+    write_program(Boxes(first), BOXES, tmp_path / "boxes.pt2")
+    with pytest.raises(WeightsInvalid, match=r"boxes\.pt2: its objects"):
+        check_alike(tmp_path / "boxes.onnx", tmp_path / "boxes.pt2", torch.full((1, 3, 32, 64), 255.0))
+    write_program(Boxes(0.5005), BOXES, tmp_path / "boxes.pt2")
+    check_alike(tmp_path / "boxes.onnx", tmp_path / "boxes.pt2", torch.full((1, 3, 32, 64), 255.0))
+
+
+def test_outputs_of_another_shape_are_said(tmp_path: Path) -> None:
+    write(Small().eval(), "small", outline_form(32), torch.rand(1, 3, 32, 32), tmp_path)
+    halved = nn.Sequential(nn.AvgPool2d(2), Small()).eval()
+    write_program(halved, outline_form(32), tmp_path / "small.pt2")
+    with pytest.raises(WeightsInvalid, match=r"masks has the shape \(1, 16, 16\), that of small\.onnx \(1, 32, 32\)"):
+        check_alike(tmp_path / "small.onnx", tmp_path / "small.pt2", torch.rand(1, 3, 32, 32))
+
+
+def test_files_that_agree_with_each_other_only_are_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Small().eval()
+    pixels = torch.rand(1, 3, 32, 32) * 255
+    graph, program = write(network, "small", outline_form(32), pixels, tmp_path)
+    other = Small().eval()
+    with pytest.raises(WeightsInvalid, match="the network that was trained"):
+        check_alike(graph, program, pixels, other)
+
+
+def test_weights_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Small().eval()
+    with torch.no_grad():
+        network.layers[0].weight.mul_(1e6)
+    with pytest.raises(WeightsInvalid, match="no finite number"):
+        write(network, "small", outline_form(32), torch.rand(1, 3, 32, 32) * 255, tmp_path)
 
 
 def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
@@ -147,15 +121,3 @@ def test_small_tensors_stay_exact() -> None:
     kinds = onnx.TensorProto
     assert stored == {"mean": kinds.FLOAT, "weight.half": kinds.FLOAT16, "numbers": kinds.INT64}
     assert [node.op_type for node in model.graph.node] == ["Cast"]
-
-
-def test_a_file_that_the_manifest_does_not_list_is_said(tmp_path: Path) -> None:
-    (tmp_path / "other.onnx").write_bytes(b"weights")
-    with pytest.raises(WeightsInvalid, match=r"other\.onnx"):
-        described(MANIFEST, tmp_path / "other.onnx")
-
-
-def test_the_input_of_the_form_is_what_the_decoder_expects() -> None:
-    form = detector_form()
-    assert form.example.shape[2] % 32 == form.example.shape[3] % 32 == 0
-    assert tuple(form.outputs) == ("objects", "parts")
