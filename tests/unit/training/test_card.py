@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from training.command import STEPS
+from training.labels.hand import read_set
 from training.labels.sources import REFUSED, SOURCES, left_out
+from training.outlines.masks import decoded
 
 ROOT = Path(__file__).resolve().parents[3]
 CARD = (ROOT / "docs" / "models" / "velum-street.md").read_text()
@@ -38,3 +44,20 @@ def test_its_links_lead_somewhere() -> None:
     folder = ROOT / "docs" / "models"
     for link in re.findall(r"\]\(([^)#]+)\)", CARD):
         assert (folder / link).exists(), link
+
+
+def test_the_annotations_that_it_shows_are_read(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```json\n(.+?)```", CARD, re.S)
+    (picture,) = json.loads(shown)
+    (tmp_path / "own" / "images").mkdir(parents=True)
+    Image.new("RGB", (picture["width"], picture["height"])).save(tmp_path / "own" / "images" / picture["file"])
+    (tmp_path / "own" / "annotations.json").write_text(shown)
+    (read,) = read_set(tmp_path, "own")
+    assert [item.cls for item in read.objects] == ["person", "vehicle", "license-plate"]
+    mask = picture["objects"][1]["mask"]
+    rows, columns = np.nonzero(decoded(mask["size"], mask["counts"]))
+    x1, y1, x2, y2 = read.objects[1].bbox
+    assert columns.min() >= x1
+    assert rows.min() >= y1
+    assert columns.max() < x2
+    assert rows.max() < y2
