@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from velum_pipeline.options import ObjectClass
@@ -15,6 +16,7 @@ from velum_pipeline.packs.registry import PackRegistry, PackStatus
 SHOWN = (("auto", 0.5), ("auto", 0.3), ("whole", 0.5), ("whole", 0.3))
 """Of several figures for one set: how pictures were cut, and the overlap that counts. The first that there is."""
 
+COLUMNS = 120
 LEGEND = (
     "Figures are recall at precision (IoU 0.5, format auto, unless they say another) on the named set, by\n"
     "hack/evaluate; docs/models.md has all of them. * is what the model `default` is made of."
@@ -80,7 +82,7 @@ def _below(status: PackStatus) -> Iterator[str]:
     if rest := [name for name in ObjectClass if name in status.manifest.classes - told]:
         yield f"  {', '.join(rest)}"
     if not status.ready:
-        yield f"  {remedy(status)}"
+        yield from wrap(remedy(status), COLUMNS, initial_indent="  ", subsequent_indent="    ")
 
 
 def _shown(manifest: PackManifest, name: ObjectClass) -> Iterator[Measured]:

@@ -85,7 +85,9 @@ def test_a_wrong_file_is_not_told_to_be_missing(tmp_path: Path) -> None:
     assert "expected sha256" in remedy(status)
 
 
-def test_it_fits_a_terminal_of_120_columns(packs: list[PackStatus]) -> None:
+def test_it_fits_a_terminal_of_120_columns(tmp_path: Path) -> None:
+    (write_pack(tmp_path / "wrong", bright_network(), "wrong") / "bright.onnx").write_bytes(b"else")
+    packs = PackRegistry((tmp_path,), tmp_path / "cache").available()
     wide = {len(line): line for line in listing(packs, ("velum-street",)).splitlines()}
     assert max(wide) <= 120, wide[max(wide)]
 
