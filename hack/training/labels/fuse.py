@@ -1,9 +1,9 @@
 """What people labelled and what teachers see, as the objects of one picture.
 
-Faces and plates are labelled everywhere once this is done: by people, or by two teachers. What those doubt is marked to
-be ignored, neither object nor background; the detector's crops take some of it for background all the same, where nobody
-drew an object of the class (detector/crops.py). Where people labelled a class, a teacher's doubt is not marked at all:
-it would spare the detector just what it must learn to leave.
+Faces and plates are labelled everywhere once this is done: by people, or by two teachers. What those doubt is marked
+to be ignored, neither object nor background; the detector's crops take some of it for background all the same, where
+nobody drew an object of the class (detector/crops.py). Where people labelled a class, a teacher's doubt is not marked
+at all: it would spare the detector just what it must learn to leave.
 Persons and vehicles are labelled by people only; their detector is not trained.
 """
 
