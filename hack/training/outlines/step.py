@@ -40,7 +40,7 @@ from training.outlines.windows import SIDE, Pixels
 
 FOLDER = "outlines"
 CHECKPOINT = "outlines.pt"
-STEPS = (2400, 6000)
+STEPS = (2400, 5000)
 GROUND_SETS = {"indoor_bg": 1, "coco_tiny": 1, "plates_romania": 12}
 """Where backgrounds are from: every so many of their pictures without persons and vehicles."""
 KINDS = {
