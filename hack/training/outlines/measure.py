@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.coverage import outline
-from training.errors import SetInvalid
 from training.labels.hand import IMAGES
 from training.outlines.masks import Bits, decoded
 from training.outlines.network import OutlineNetwork
@@ -139,21 +137,3 @@ def _truth(mask: Any, picture: Pixels) -> Bits:
     if isinstance(mask, Mapping):
         return decoded(mask["size"], mask["counts"])
     return outline([np.asarray(flat, np.float64).reshape(-1, 2) for flat in mask], picture.shape[1], picture.shape[0])
-
-
-def labelled_set(folder: Path) -> Iterator[Labelled]:
-    """Objects with polygons of a set in the form of `hack/evaluate`. Raises SetInvalid."""
-    try:
-        pictures = json.loads((folder / "annotations.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise SetInvalid(folder.name, f"annotations.json cannot be read: {error}") from error
-    for entry in pictures:
-        own = [item for item in entry["objects"] if item.get("polygons") and not item.get("ignore")]
-        own = [item for item in own if item["cls"] in CLASSES and item.get("name") != "train"]
-        picture = read_rgb(folder / entry["file"], folder.name) if own else None
-        for item in own:
-            assert picture is not None
-            x1, y1, x2, y2 = map(float, item["bbox"])
-            truth = _truth(item["polygons"], picture)
-            if (x2 - x1) * (y2 - y1) >= 100 and np.count_nonzero(truth) >= FEWEST_PIXELS:
-                yield Labelled(item["cls"], (x1, y1, x2, y2), picture, truth)

@@ -20,6 +20,7 @@ import torch
 from training.detector.step import trunk_path
 from training.detector.trunk import load_trunk
 from training.errors import DataMissing
+from training.flags import above_zero, whole
 from training.labels.hand import IMAGES
 from training.labels.sources import left_out
 from training.outlines import choice, measure, teach
@@ -60,9 +61,11 @@ CHOSEN_ON = "coco_tiny"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The step's own options."""
     parser.add_argument("--trunk", type=Path, help="PicoDet-S's weights, as for `hack/train detector`")
-    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, metavar="N", help="of each round (%(default)s)")
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="stop after so many; the same command goes on from there"
+        "--steps", type=whole(1), nargs="+", default=STEPS, metavar="N", help="of each round (%(default)s)"
+    )
+    parser.add_argument(
+        "--minutes", type=above_zero, default=math.inf, help="stop after so many; the same command goes on from there"
     )
     parser.add_argument(
         "--teacher", metavar="COMMAND", help="a program that gives masks for boxes; default: the round before"
@@ -96,6 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     course = prepared(arguments)
     convolutions = taken(load_trunk(trunk_path(arguments.trunk)))
     for number, steps in enumerate(arguments.steps, 1):
+        torch.manual_seed(course.seed)
         network = OutlineNetwork(iter(convolutions), SIDE)
         if not trained(course, network, layout(convolutions), number, steps, until):
             print(f"stopped in round {number}; the same command goes on from here", flush=True)

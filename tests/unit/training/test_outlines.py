@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from support.picodet import write_picodet
+from training import command
 from training.detector.trunk import load_trunk
 from training.errors import CheckpointInvalid, SetInvalid
 from training.outlines import step
@@ -75,10 +75,9 @@ def examples(shapes: Path) -> list[Example]:
     return read_examples(shapes, read_sources(shapes, MASKS, {}))
 
 
-def arguments(data: Path, work: Path, trunk: Path, *steps: int) -> argparse.Namespace:
-    return argparse.Namespace(
-        data=data, work=work, seed=3, threads=1, trunk=trunk, steps=steps, minutes=float("inf"), teacher=None
-    )
+def train(data: Path, work: Path, trunk: Path, *more: str) -> int:
+    common = ["--data", str(data), "--work", str(work), "--seed", "3", "--threads", "1", "--trunk", str(trunk)]
+    return command.main(["outlines", *common, *more])
 
 
 def fresh(trunk: Path, side: int = 32) -> OutlineNetwork:
@@ -129,7 +128,7 @@ def test_the_step_goes_through_both_rounds_and_chooses(
     monkeypatch.setattr(step, "SIDE", 64)
     monkeypatch.setattr("training.outlines.teach.LEAST_FILLED", 0.0)
     monkeypatch.setattr("training.outlines.teach.MOST_DOUBT", 1.0)
-    step.run(arguments(shapes, tmp_path / "work", trunk, 3, 2))
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "3", "2") == 0
     folder = tmp_path / "work" / step.FOLDER
     chosen = json.loads((folder / "outlines.json").read_text())
     assert chosen["side"] == 64
@@ -140,8 +139,31 @@ def test_the_step_goes_through_both_rounds_and_chooses(
     with torch.inference_mode():
         assert load_network(folder / step.CHECKPOINT)(torch.zeros(2, 3, 64, 64)).shape == (2, 64, 64)
     before = (folder / step.CHECKPOINT).read_bytes()
-    step.run(arguments(shapes, tmp_path / "work", trunk, 3, 2))
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "3", "2") == 0
     assert (folder / step.CHECKPOINT).read_bytes() == before
+
+
+def test_a_run_is_told_by_its_seed_alone(
+    shapes: Path, trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "SIDE", 32)
+    found = []
+    for number in (1, 2):
+        torch.manual_seed(number)
+        assert train(shapes, tmp_path / f"work{number}", trunk, "--steps", "1") == 0
+        found.append(torch.load(tmp_path / f"work{number}" / step.FOLDER / "round1.pt", weights_only=True)["network"])
+    one, other = found
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("option", [["--steps", "0"], ["--steps"], ["--minutes", "0"], ["--minutes", "soon"]])
+def test_numbers_that_mean_nothing_are_refused(
+    tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        train(tmp_path, tmp_path / "work", tmp_path / "none.onnx", *option)
+    assert "usage: hack/train outlines" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_schedule_is_refused(examples: list[Example], trunk: Path, tmp_path: Path) -> None:
