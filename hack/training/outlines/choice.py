@@ -1,7 +1,7 @@
 """Threshold and dilation of the shipped network: as little hidden beside objects as a recall that is asked for allows.
 
-Chosen on masks that were kept back, for boxes as people drew them; what it reaches for boxes that are moved, as a
-detector's are, is measured beside it.
+Chosen on masks that were kept back, for whichever is worse: boxes as people drew them, or boxes that are moved, as a
+detector's are.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ there is always one."""
 RECALL = 0.95
 """Of an object's pixels that are hidden, reached by nine of ten objects."""
 JITTERS = (0.0, 0.05)
-"""Deviations of a box's sides that are measured; it is chosen for the first."""
+"""Deviations of a box's sides, of its size: none, and a detector's. What is chosen holds for each of them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the pipeline is told. p10: the worst class's tenth percentile of recall; excess: pixels beyond outlines."""
+    """What the pipeline is told, and what it reaches for the worse boxes.
+
+    p10: the worst class's tenth percentile of recall; excess: pixels beyond outlines, mean of the classes.
+    """
 
     side: int
     margin: float
@@ -44,11 +47,12 @@ class Choice:
 
 def choose(network: OutlineNetwork, labelled: Sequence[Labelled], least: float = RECALL) -> Choice:
     """The pair with the least excess among those with the recall; where none has it, the pair that comes closest."""
-    boxes, said = next(_views(network, labelled))
+    views = list(_views(network, labelled))
     best: tuple[tuple[bool, float], Choice] | None = None
     for threshold, grow in product(THRESHOLDS, GROWTHS):
-        table = summary(scores(labelled, said, boxes, threshold, grow)).values()
-        lowest, excess = min(row["p10"] for row in table), float(np.mean([row["excess"] for row in table]))
+        found = [summary(scores(labelled, said, boxes, threshold, grow)).values() for boxes, said in views]
+        lowest = min(row["p10"] for table in found for row in table)
+        excess = max(float(np.mean([row["excess"] for row in table])) for table in found)
         order = (lowest < least, excess if lowest >= least else -lowest)
         if best is None or order < best[0]:
             best = order, Choice(network.side, MARGIN, threshold, grow, lowest, excess)

@@ -200,8 +200,32 @@ def test_the_choice_hides_no_more_than_the_recall_needs() -> None:
     assert careful.excess > modest.excess
     lines = list(choice.lines(choice.tables(Square(), labelled, careful)))  # type: ignore[arg-type]
     assert len(lines) == 5
-    kept = json.loads(json.dumps({"grow": careful.grow}))
-    assert kept["grow"] in choice.GROWTHS
+
+
+def test_the_choice_holds_for_boxes_that_are_moved() -> None:
+    truth = np.zeros((80, 100), np.bool_)
+    truth[20:60, 27:53] = True
+    labelled = [Labelled("person", BOX, np.zeros((80, 100, 3), np.uint8), truth)] * 12
+    chosen = choice.choose(Square(), labelled, 0.9)  # type: ignore[arg-type]
+    rows = [
+        row
+        for row in choice.tables(Square(), labelled, chosen)  # type: ignore[arg-type]
+        if (row["threshold"], row["grow"]) == (chosen.threshold, chosen.grow)
+    ]
+    still, moved = rows
+    assert [row["jitter"] for row in rows] == list(choice.JITTERS)
+    assert moved["p10"] < still["p10"]
+    assert chosen.p10 == moved["p10"] >= 0.9
+    assert chosen.excess == max(still["excess"], moved["excess"])
+
+
+def test_what_is_written_is_what_was_chosen(tmp_path: Path) -> None:
+    chosen = choice.Choice(64, 0.15, choice.THRESHOLDS[0], choice.GROWTHS[1], 0.96, 0.5)
+    choice.write(tmp_path / choice.CHOICE, chosen, {"validation": [{"cls": "person"}]})
+    assert json.loads((tmp_path / choice.CHOICE).read_text()) == {
+        "side": 64, "margin": 0.15, "threshold": 0.02, "grow": 0.02, "p10": 0.96, "excess": 0.5,
+        "measured": {"validation": [{"cls": "person"}]},
+    }  # fmt: skip
 
 
 def test_growing_hides_more_all_around() -> None:
