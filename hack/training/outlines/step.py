@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,7 @@ from training.flags import above_zero, whole
 from training.labels.hand import IMAGES
 from training.labels.sources import left_out
 from training.outlines import choice, measure, teach
-from training.outlines.network import Layout, OutlineNetwork, layout, load_network, taken
+from training.outlines.network import Layout, OutlineNetwork, fingerprint, layout, load_network, taken
 from training.outlines.sources import (
     BOXED,
     MASKED,
@@ -36,7 +36,7 @@ from training.outlines.sources import (
     read_sources,
     taught,
 )
-from training.outlines.trainer import Pool, Round, advance, restore, started
+from training.outlines.trainer import NOBODY, Pool, Round, advance, restore, started
 from training.outlines.windows import SIDE, Pixels
 
 FOLDER = "outlines"
@@ -54,6 +54,7 @@ ALONE, BESIDE_TAUGHT = (7, 5, 4), (5, 3, 2)
 TAUGHT = {"person": 2, "vehicle": 4}
 """How many of a batch have taught masks, which count a little less."""
 TAUGHT_WEIGHT = 0.7
+ROUND_BEFORE = "the round before"
 CHOSEN_ON = "coco_tiny"
 """Whose kept back masks the threshold is chosen on; the other set's persons all stand alone."""
 
@@ -125,20 +126,21 @@ def trained(
     course: Course, network: OutlineNetwork, shapes: Layout, number: int, steps: int, until: float
 ) -> bool:  # fmt: skip
     """Whether a round came to its end, now or before."""
-    extra: Sequence[Example] = ()
+    before = None
     if number > 1:
         before = load_network(course.checkpoint(number - 1))
         network.load_state_dict(before.state_dict())
-        extra = lessons(course, number - 1, before)
-    plan = Round(number, steps, pools_of(course.known, extra), course.grounds, course.seed)
-    state = started(network, plan.rate)
-    path = course.checkpoint(number)
+    teacher = (course.teacher or ROUND_BEFORE) if before else NOBODY
+    plan = Round(number, steps, (), course.grounds, course.seed, start=fingerprint(network), teacher=teacher)
+    state, path = started(network, plan.rate), course.checkpoint(number)
     if path.exists():
         state = restore(state, plan, path)
-    if state.step < plan.steps:
-        counted = ", ".join(f"{len(pool.examples)} {pool.name}" for pool in plan.pools)
-        print(f"round {number}: {counted}; from step {state.step}", flush=True)
-    return state.step >= plan.steps or advance(state, plan, shapes, path, until)
+    if state.step >= plan.steps:
+        return True
+    plan = replace(plan, pools=pools_of(course.known, lessons(course, number - 1, before) if before else ()))
+    counted = ", ".join(f"{len(pool.examples)} {pool.name}" for pool in plan.pools)
+    print(f"round {number}: {counted}; from step {state.step}", flush=True)
+    return advance(state, plan, shapes, path, until)
 
 
 def lessons(course: Course, number: int, before: OutlineNetwork) -> list[Example]:
@@ -146,9 +148,10 @@ def lessons(course: Course, number: int, before: OutlineNetwork) -> list[Example
     course.boxed = course.boxed or read_examples(course.data, read_sources(course.data, BOXED, course.unwanted))
     path = course.work / f"taught{'' if course.teacher else number}.jsonl"
     if course.teacher:
+        sources = [one.source for one in course.boxed]
         if not path.exists():
-            teach.ask(course.teacher, course.data, [one.source for one in course.boxed], path)
-        return taught(course.boxed, teach.read_taught(path))
+            teach.ask(course.teacher, course.data, sources, path)
+        return taught(course.boxed, teach.read_taught(path, course.teacher, sources))
     return taught(course.boxed, teach.masks_of(course.boxed, path, before))
 
 

@@ -1,12 +1,7 @@
-"""Masks for objects that have only a box, as JSON lines: by the network of the round before, or by any other program.
-
-    {"object": KEY, "size": [H, W], "counts": [RUN, ...], "doubt": [RUN, ...]}
-
-KEY names the object (``Source.key``); the run lengths are COCO's, of the whole picture. ``doubt``, which may be left
-out, are pixels that say nothing. Without ``counts`` the mask was refused: it did not fill its box, or doubted too much.
+"""Masks for objects that have only a box: by the network of the round before, or by any other program.
 
 A program that teaches is run once, with the path of a file as its last argument, and answers on its standard output
-with such lines, without ``object`` that it was not asked for. The file has a line for each object:
+with the lines of ``lessons`` but the first, for no object that it was not asked for. The file has a line for each:
 
     {"object": KEY, "picture": PATH, "bbox": [x1, y1, x2, y2]}
 """
@@ -27,9 +22,11 @@ from numpy.typing import NDArray
 
 from training.errors import TeacherInvalid
 from training.labels.hand import IMAGES
-from training.outlines.masks import Bits, decoded, encoded
+from training.outlines import lessons
+from training.outlines.lessons import Lesson
+from training.outlines.masks import Bits, encoded
 from training.outlines.measure import jittered, logits
-from training.outlines.network import OutlineNetwork
+from training.outlines.network import OutlineNetwork, fingerprint
 from training.outlines.sources import Example, Source
 from training.outlines.windows import Box, cut, pasted
 
@@ -46,12 +43,19 @@ LOOSE = 0.04
 """Of the box's size: so far outside people's boxes an object may still go."""
 AT_ONCE = 32
 
-Taught = Mapping[str, tuple[Bits, Bits]]
+Taught = Mapping[str, Lesson]
 
 
 def masks_of(examples: Sequence[Example], path: Path, network: OutlineNetwork) -> Taught:
-    """The masks in a file, which the network goes on with where it was broken off: key to (object, doubt)."""
-    wanted = [one for one in examples if one.source.key not in _asked(path)]
+    """The masks in a file, which the network goes on with where it was broken off: key to (object, doubt).
+
+    Raises TeacherInvalid when another network, or a program, began it.
+    """
+    teacher = f"network {fingerprint(network)}"
+    _mended(path, teacher)
+    sources = [one.source for one in examples]
+    known = {key for key, _ in lessons.read(path, teacher, sources)}
+    wanted = [one for one in examples if one.source.key not in known]
     with path.open("a") as lines:
         for start in range(0, len(wanted), AT_ONCE):
             part = wanted[start : start + AT_ONCE]
@@ -60,18 +64,17 @@ def masks_of(examples: Sequence[Example], path: Path, network: OutlineNetwork) -
             lines.flush()
             if start % (20 * AT_ONCE) == 0:
                 print(f"taught {start + len(part)}/{len(wanted)}", flush=True)
-    return read_taught(path)
+    return read_taught(path, teacher, sources)
 
 
-def _asked(path: Path) -> set[str]:
-    """The objects that were looked at. A line that was cut off is taken away."""
-    if not path.exists():
-        return set()
-    whole = path.read_bytes()
+def _mended(path: Path, teacher: str) -> None:
+    """Take away a line that was cut off, and begin the file where there is none."""
+    whole = path.read_bytes() if path.exists() else b""
     kept = whole[: whole.rfind(b"\n") + 1]
-    if kept != whole:
+    if not kept:
+        lessons.begin(path, teacher)
+    elif kept != whole:
         path.write_bytes(kept)
-    return {json.loads(line)["object"] for line in kept.splitlines()}
 
 
 def _looked(examples: Sequence[Example], network: OutlineNetwork) -> Iterator[dict[str, Any]]:
@@ -115,26 +118,12 @@ def _filled(mask: Bits, box: Box) -> float:
     return float(shared / (areas - shared))
 
 
-def read_taught(path: Path) -> Taught:
-    """What a file teaches. Raises TeacherInvalid naming the line."""
-    return _parsed(path.read_text(), path)
+def read_taught(path: Path, teacher: str, sources: Iterable[Source]) -> Taught:
+    """What a file teaches of these objects. Raises TeacherInvalid naming the line, or another teacher."""
+    return {key: lesson for key, lesson in lessons.read(path, teacher, sources) if lesson}
 
 
-def _parsed(content: str, path: Path) -> Taught:
-    found = {}
-    for number, text in enumerate(content.splitlines(), 1):
-        try:
-            line = json.loads(text)
-            if "counts" in line:
-                mask = decoded(line["size"], line["counts"])
-                doubt = decoded(line["size"], line["doubt"]) if "doubt" in line else np.zeros_like(mask)
-                found[str(line["object"])] = mask, doubt
-        except (ValueError, KeyError, TypeError) as error:
-            raise TeacherInvalid(path, f"line {number}: {error}") from error
-    return found
-
-
-def ask(command: str, data: Path, sources: Iterable[Source], path: Path) -> None:
+def ask(command: str, data: Path, sources: Sequence[Source], path: Path) -> None:
     """Have a program teach these objects, and keep its answer in a file if it is one. Raises TeacherInvalid."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as request:
         for source in sources:
@@ -142,10 +131,14 @@ def ask(command: str, data: Path, sources: Iterable[Source], path: Path) -> None
             request.write(json.dumps({"object": source.key, "picture": picture, "bbox": source.box}) + "\n")
         request.flush()
         try:
-            done = subprocess.run([*shlex.split(command), request.name], stdout=subprocess.PIPE, text=True, check=False)
+            done = subprocess.run([*shlex.split(command), request.name], stdout=subprocess.PIPE, check=False)
         except (OSError, ValueError) as error:
             raise TeacherInvalid(path, f"{command!r} cannot be run: {error}") from error
     if done.returncode != 0:
         raise TeacherInvalid(path, f"{command!r} ended with {done.returncode}")
-    _parsed(done.stdout, path)
-    path.write_text(done.stdout)
+    asked = {source.key for source in sources}
+    answered = lessons.parsed(done.stdout.splitlines(), sources, path)
+    for number, (key, _) in enumerate(answered, 1):
+        if key not in asked:
+            raise TeacherInvalid(path, f"line {number}: {key!r} was not asked for")
+    lessons.begin(path, command, b"".join(line + b"\n" for line in done.stdout.splitlines()))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from training.errors import CheckpointInvalid
 from training.outlines.augment import Crop, augmented
 from training.outlines.losses import loss
-from training.outlines.network import Layout, OutlineNetwork
+from training.outlines.network import Layout, OutlineNetwork, read_checkpoint, shortened
 from training.outlines.sources import Example
 from training.outlines.windows import Pixels
 
@@ -35,6 +34,12 @@ AVERAGE = 0.998
 """Decay of the running average, which is what is kept in the end."""
 LARGEST_STEP = 5.0
 KEEP_EVERY = 200
+UNUSABLE = "cannot be gone on with; delete it to begin the round anew"
+PARTS = frozenset(
+    {"layout", "side", "round", "step", "steps", "seed", "start", "teacher", "network", "average", "optimiser"}
+)
+"""Of a checkpoint."""
+NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Round:
-    """One schedule. number: which; steps: until the rate has come down; pools: what a batch is made of."""
+    """One schedule. number: which; steps: until the rate has come down; pools: what a batch is made of.
+
+    start: fingerprint of the network that it begins with; teacher: who taught masks for it.
+    """
 
     number: int
     steps: int
@@ -57,6 +65,8 @@ class Round:
     grounds: Sequence[Pixels] = ()
     seed: int = 0
     rate: float = RATE
+    start: str = ""
+    teacher: str = NOBODY
 
 
 @dataclass
@@ -153,8 +163,8 @@ def save(state: State, plan: Round, shapes: Layout, path: Path) -> None:
     """Keep all of a round's state, at once or not at all."""
     kept = {
         "layout": shapes, "side": state.network.side, "round": plan.number, "step": state.step, "steps": plan.steps,
-        "seed": plan.seed, "network": state.network.state_dict(), "average": state.average.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
+        "seed": plan.seed, "start": plan.start, "teacher": plan.teacher, "network": state.network.state_dict(),
+        "average": state.average.state_dict(), "optimiser": state.optimiser.state_dict(),
     }  # fmt: skip
     partial = path.with_name(path.name + ".partial")
     torch.save(kept, partial)
@@ -162,19 +172,23 @@ def save(state: State, plan: Round, shapes: Layout, path: Path) -> None:
 
 
 def restore(state: State, plan: Round, path: Path) -> State:
-    """A state like this one as ``save`` kept it. Raises CheckpointInvalid when it belongs to another round."""
+    """A state like this one as ``save`` kept it.
+
+    Raises CheckpointInvalid when it belongs to another round or another network.
+    """
+    kept = read_checkpoint(path, PARTS, UNUSABLE)
+    own = {"round": plan.number, "steps": plan.steps, "seed": plan.seed, "teacher": plan.teacher}
+    for name, value in (own | {"side": state.network.side}).items():
+        if kept[name] != value:
+            problem = f"has {name} {kept[name]}, asked for {value}; delete it or ask for what it has"
+            raise CheckpointInvalid(path, problem)
+    if kept["start"] != plan.start:
+        raise CheckpointInvalid(path, "began with other weights than are there now; delete it to begin the round anew")
     try:
-        kept: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        for name, value in (("round", plan.number), ("steps", plan.steps), ("seed", plan.seed)):
-            if kept[name] != value:
-                problem = f"has {name} {kept[name]}, asked for {value}; delete it or ask for what it has"
-                raise CheckpointInvalid(path, problem)
         state.network.load_state_dict(kept["network"])
         state.average.load_state_dict(kept["average"])
         state.optimiser.load_state_dict(kept["optimiser"])
-    except CheckpointInvalid:
-        raise
-    except Exception as error:  # torch raises what pickle, zip and itself raise
-        raise CheckpointInvalid(path, f"cannot be gone on with: {error}") from error
+    except Exception as error:  # torch raises what it comes upon
+        raise CheckpointInvalid(path, f"{UNUSABLE}: {shortened(error)}") from error
     state.step = kept["step"]
     return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from training.outlines import step
 from training.outlines.measure import Labelled, crops_of, logits, scores, summary
 from training.outlines.network import OutlineNetwork, layout, load_network, taken
 from training.outlines.sources import Example, read_examples, read_sources
-from training.outlines.trainer import Pool, Round, advance, restore, started
+from training.outlines.trainer import Pool, Round, advance, restore, save, started
 
 Array = np.ndarray[Any, Any]
 WIDTH, HEIGHT = 160, 120
@@ -128,7 +129,7 @@ def test_the_step_goes_through_both_rounds_and_chooses(
     monkeypatch.setattr(step, "SIDE", 64)
     monkeypatch.setattr("training.outlines.teach.LEAST_FILLED", 0.0)
     monkeypatch.setattr("training.outlines.teach.MOST_DOUBT", 1.0)
-    assert train(shapes, tmp_path / "work", trunk, "--steps", "3", "2") == 0
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "30", "2") == 0
     folder = tmp_path / "work" / step.FOLDER
     chosen = json.loads((folder / "outlines.json").read_text())
     assert chosen["side"] == 64
@@ -139,7 +140,7 @@ def test_the_step_goes_through_both_rounds_and_chooses(
     with torch.inference_mode():
         assert load_network(folder / step.CHECKPOINT)(torch.zeros(2, 3, 64, 64)).shape == (2, 64, 64)
     before = (folder / step.CHECKPOINT).read_bytes()
-    assert train(shapes, tmp_path / "work", trunk, "--steps", "3", "2") == 0
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "30", "2") == 0
     assert (folder / step.CHECKPOINT).read_bytes() == before
 
 
@@ -171,6 +172,58 @@ def test_a_checkpoint_of_another_schedule_is_refused(examples: list[Example], tr
     advance(started(fresh(trunk)), Round(1, 1, pools), layout(taken(load_trunk(trunk))), tmp_path / "round.pt")
     with pytest.raises(CheckpointInvalid, match="has steps 1, asked for 2"):
         restore(started(fresh(trunk)), Round(1, 2, pools), tmp_path / "round.pt")
+
+
+@pytest.mark.parametrize(
+    ("side", "fields", "problem"),
+    [
+        (64, {}, "has side 32, asked for 64"),
+        (32, {"seed": 4}, "has seed 0, asked for 4"),
+        (32, {"teacher": "teacher --large"}, "has teacher nobody, asked for teacher --large"),
+        (32, {"start": "0f"}, "began with other weights than are there now; delete it"),
+    ],
+)
+def test_a_checkpoint_of_another_plan_is_refused(
+    trunk: Path, tmp_path: Path, side: int, fields: dict[str, Any], problem: str
+) -> None:
+    save(started(fresh(trunk)), Round(1, 1, ()), layout(taken(load_trunk(trunk))), tmp_path / "round.pt")
+    with pytest.raises(CheckpointInvalid, match=problem):
+        restore(started(fresh(trunk, side)), replace(Round(1, 1, ()), **fields), tmp_path / "round.pt")
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(trunk: Path, tmp_path: Path) -> None:
+    path = tmp_path / "round.pt"
+    save(started(fresh(trunk)), Round(1, 1, ()), layout(taken(load_trunk(trunk))), path)
+    kept = torch.load(path, weights_only=True)
+    for kind in ("network", "average"):
+        kept[kind].pop("decoder.last.weight")
+    torch.save(kept, path)
+    with pytest.raises(CheckpointInvalid, match=r"cannot be gone on with.* Missing key") as refused:
+        restore(started(fresh(trunk)), Round(1, 1, ()), path)
+    with pytest.raises(CheckpointInvalid, match=r"holds no outline network.* Missing key") as unread:
+        load_network(path)
+    assert "\n" not in str(refused.value) + str(unread.value)
+    torch.save({"plan": {}, "tower": {}}, path)
+    with pytest.raises(CheckpointInvalid, match="holds no outline network: it lacks average, layout, side"):
+        load_network(path)
+    with pytest.raises(CheckpointInvalid, match="it lacks average, layout, network, optimiser, round"):
+        restore(started(fresh(trunk)), Round(1, 1, ()), path)
+
+
+def test_a_round_is_refused_whose_round_before_was_trained_again(
+    shapes: Path, trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(step, "SIDE", 32)
+    folder = tmp_path / "work" / step.FOLDER
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "2", "1") == 0
+    (folder / "round1.pt").unlink()
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "1", "1") == 2
+    assert "round2.pt: began with other weights than are there now" in capsys.readouterr().err
+    (folder / "round2.pt").unlink()
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "1", "1") == 2
+    assert "taught1.jsonl: was taught by network" in capsys.readouterr().err
+    (folder / "taught1.jsonl").unlink()
+    assert train(shapes, tmp_path / "work", trunk, "--steps", "1", "1") == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])

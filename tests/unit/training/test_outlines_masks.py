@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.outlines.windows import Box, cut, onto, pasted, warped, window
 Array = np.ndarray[Any, Any]
 BOX: Box = (20.0, 10.0, 60.0, 70.0)
 WHOLE = Source("coco_tiny", "1.png", 0, "person", BOX, None, 100, 80)
+KEY = WHOLE.key
 
 
 def example() -> Example:
@@ -143,11 +145,22 @@ def test_a_program_can_teach(tmp_path: Path) -> None:
         "    print(json.dumps({'object': asked['object'], 'size': [80, 100], 'counts': counts}))\n"
     )
     path = tmp_path / "taught.jsonl"
-    teach.ask(f"{sys.executable} {program}", tmp_path, [WHOLE], path)
-    (found,) = taught([replace(example(), mask=None)], teach.read_taught(path))
+    command = f"{sys.executable} {program}"
+    teach.ask(command, tmp_path, [WHOLE], path)
+    (found,) = taught([replace(example(), mask=None)], teach.read_taught(path, command, [WHOLE]))
     assert found.mask is not None
     assert found.certain is not None
     assert found.certain.all()
+
+
+def answering(*lines: object) -> str:
+    """A program that answers with these lines."""
+    whole = b"\n".join(line if isinstance(line, bytes) else _json(line) for line in lines)
+    return shlex.join([sys.executable, "-c", f"import sys; sys.stdout.buffer.write({whole!r})"])
+
+
+def _json(line: object) -> bytes:
+    return (line if isinstance(line, str) else json.dumps(line)).encode()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +169,14 @@ def test_a_program_can_teach(tmp_path: Path) -> None:
         ("/nowhere/teacher", "cannot be run"),
         ("false", "ended with 1"),
         ("echo nothing", "line 1"),
-        ("""sh -c 'echo "{\\"object\\": \\"a\\", \\"size\\": [2, 2], \\"counts\\": [9]}"'""", "run lengths cover 9"),
+        (answering("{}"), "line 1: lacks 'object'"),
+        (answering("[1]"), "line 1: is no JSON object"),
+        (answering({"object": KEY}, b"\xff"), "line 2: 'utf-8' codec"),
+        (answering({"object": KEY}, {"object": "b"}), "line 2: 'b' was not asked for"),
+        (answering({"object": KEY, "counts": [4]}), "line 1: lacks 'size'"),
+        (answering({"object": KEY, "size": [2, 2], "counts": [4]}), r"size is \[2, 2\], .* are \[80, 100\]"),
+        (answering({"object": KEY, "size": [80, 100], "counts": [9]}), "line 1: run lengths cover 9"),
+        (answering({"object": KEY, "size": [80, 100], "counts": ["9"]}), "line 1: "),
     ],
 )
 def test_a_program_that_does_not_teach_is_named(tmp_path: Path, command: str, problem: str) -> None:
@@ -170,10 +190,15 @@ class Square(torch.nn.Module):
     """A network that marks the middle of every crop, surer towards its centre."""
 
     side = 32
+    steep: torch.Tensor
+
+    def __init__(self, steep: float = 8.0) -> None:
+        super().__init__()
+        self.register_buffer("steep", torch.tensor(steep))
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         place = torch.linspace(-1, 1, self.side).abs()
-        return (4 - 8 * torch.maximum(place[:, None], place[None])).expand(len(crops), -1, -1)
+        return (4 - self.steep * torch.maximum(place[:, None], place[None])).expand(len(crops), -1, -1)
 
 
 def test_teaching_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +213,31 @@ def test_teaching_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pyte
     again = teach.masks_of(some, path, Square())  # type: ignore[arg-type]
     assert path.read_text() == lines
     assert all((again[key][0] == whole[key][0]).all() for key in whole)
+
+
+def test_what_another_taught_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teach, "LEAST_FILLED", 0.1)
+    monkeypatch.setattr(teach, "MOST_DOUBT", 1.0)
+    path, some = tmp_path / "taught.jsonl", [replace(example(), mask=None)]
+    teach.masks_of(some, path, Square())  # type: ignore[arg-type]
+    before = path.read_bytes()
+    with pytest.raises(TeacherInvalid, match=r"taught\.jsonl: was taught by network .*; delete the file"):
+        teach.masks_of(some, path, Square(7.0))  # type: ignore[arg-type]
+    with pytest.raises(TeacherInvalid, match=r"was taught by network \w{64}, asked for teacher --large"):
+        teach.read_taught(path, "teacher --large", [WHOLE])
+    assert path.read_bytes() == before
+    path.write_bytes(before[before.index(b"\n") + 1 :])
+    with pytest.raises(TeacherInvalid, match="line 1 does not say who taught it"):
+        teach.masks_of(some, path, Square())  # type: ignore[arg-type]
+
+
+def test_a_kept_line_that_is_broken_is_named(tmp_path: Path) -> None:
+    path, some = tmp_path / "taught.jsonl", [replace(example(), mask=None)]
+    teach.masks_of(some, path, Square())  # type: ignore[arg-type]
+    with path.open("a") as lines:
+        lines.write("nothing\n")
+    with pytest.raises(TeacherInvalid, match=r"taught\.jsonl: line 3: Expecting value"):
+        teach.masks_of(some, path, Square())  # type: ignore[arg-type]
 
 
 def test_the_choice_hides_no_more_than_the_recall_needs() -> None:
