@@ -23,6 +23,10 @@ PICTURES = 20
 @pytest.mark.parametrize(
     ("pack", "name", "floors"),
     [
+        ("velum-street", "faces/mask853", {"face": (0.94, 0.55)}),
+        ("velum-street", "plates/romania", {"plate": (0.90, 0.65)}),
+        ("velum-street", "plates/cars_cc0", {"plate": (0.70, 0.55)}),
+        ("velum-street", "objects/tinycoco", {"person": (0.76, 0.75), "vehicle": (0.62, 0.42)}),
         ("street", "faces/mask853", {"face": (0.91, 0.60)}),
         ("centerface", "faces/mask853", {"face": (0.92, 0.60)}),
         ("street", "plates/romania", {"plate": (0.86, 0.56)}),
