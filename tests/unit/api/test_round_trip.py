@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -34,6 +34,7 @@ def test_the_random_specs_are_good_and_bad(kind: str) -> None:
     """The test above would say nothing if all were refused, or the cluster's comparison if all were taken."""
     verdicts = set()
 
+    @settings(derandomize=True, max_examples=1000)
     @given(spec=specs(kind))
     def judge(spec: Any) -> None:
         try:
