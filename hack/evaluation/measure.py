@@ -94,6 +94,16 @@ def measure(
     return list(results.values()), misses
 
 
+def labelled_boxes(picture: LabelledPicture, name: ObjectClass) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes of a class in a picture: of objects, (M, 4), and of what is ignored, (K, 4)."""
+    objects = [item for item in picture.objects if item.object_class is name]
+    truth, ignored = (
+        np.array([item.box for item in objects if item.ignore is vague], np.float64).reshape(-1, 4)
+        for vague in (False, True)
+    )
+    return truth, ignored
+
+
 def _count(
     results: Mapping[ObjectClass, Result],
     picture: LabelledPicture,
@@ -128,9 +138,4 @@ def _arrays(
     name: ObjectClass, picture: LabelledPicture, detections: Detections
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     own = detections.select(detections.classes == name)
-    objects = [item for item in picture.objects if item.object_class is name]
-    truth, ignored = (
-        np.array([item.box for item in objects if item.ignore is vague], np.float64).reshape(-1, 4)
-        for vague in (False, True)
-    )
-    return own.boxes, own.scores, truth, ignored
+    return own.boxes, own.scores, *labelled_boxes(picture, name)

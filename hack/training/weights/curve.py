@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluation.matching import Boxes, match
+from velum_pipeline.detect.calibration import SCORE_SLACK
 
 
 @dataclass
@@ -41,6 +42,12 @@ class Curve:
         f1 = np.where(last, 2 * reached * recall / (reached + recall + 1e-12), 0)
         index = int(enough[-1]) if len(enough) else int(f1.argmax())
         return Working(float(scores[index]), float(recall[index]), float(reached[index]))
+
+    def at(self, threshold: float) -> Working:
+        """What a threshold reaches. Nothing found is no precision, 0."""
+        above = np.array(self._scores) >= threshold - SCORE_SLACK
+        right, counted = int((above & np.array(self._right, bool)).sum()), int(above.sum())
+        return Working(threshold, right / max(1, self.objects), right / max(1, counted))
 
 
 @dataclass(frozen=True)

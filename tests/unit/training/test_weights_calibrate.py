@@ -16,12 +16,12 @@ from evaluation.sets import find_sets
 from support.labelled import SIDE, bright_network, drawn, face, write_pack, write_set
 from training.command import main
 from training.errors import WeightsInvalid
-from training.weights.calibrate_step import _native, working_points
-from training.weights.curve import Curve, Working
+from training.weights import looks
+from training.weights.calibrate_step import FUSED_PRECISION, LEAST_OBJECTS, working_point
+from training.weights.curve import Curve
 from training.weights.manifest import with_threshold
-from velum_pipeline.detect import Runtime
-from velum_pipeline.detect.calibration import Calibration
-from velum_pipeline.options import ObjectClass
+from velum_pipeline.detect import Detector, Runtime
+from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, Tiling
 from velum_pipeline.packs import PackRegistry
 from velum_pipeline.packs.manifest import read_manifest
 
@@ -79,6 +79,7 @@ def test_it_is_what_counting_again_gives(seen: list[tuple[float, bool]], precisi
     if not len(truth):
         assert point.recall == 0
         return
+    assert curve_of((places, scores, truth)).at(point.threshold) == point
     above = [right for score, right in seen if score >= point.threshold]
     assert point.precision == pytest.approx(sum(above) / len(above))
     assert point.recall == pytest.approx(sum(above) / len(truth))
@@ -144,28 +145,94 @@ def shades(folder: Path, count: int, labelled: int) -> Path:
     return folder
 
 
+SECOND = """
+[[components]]
+name = "{name}"
+file = "bright.onnx"
+licence = "none"
+decoder = "centerface"
+input = {{ kind = "fixed", width = 64, height = 64, fit = "stretch", colour = "bgr"{input} }}
+
+[components.classes]
+face = {{ threshold = 0.3 }}
+"""
+
+
+def with_look(pack: Path, name: str, extra: str = "") -> Path:
+    """The pack with another look of its network, of another threshold."""
+    with (pack / "pack.toml").open("a") as manifest:
+        manifest.write(SECOND.format(name=name, input=extra))
+    return pack
+
+
+def graded(folder: Path, shades: list[tuple[int, bool]]) -> Path:
+    """A set of one picture per shade of grey: of a cell, and whether that is labelled as a face."""
+    folder.mkdir(parents=True)
+    entries = []
+    for number, (shade, labelled) in enumerate(shades):
+        picture = np.minimum(drawn((8, 8)), shade).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+        objects = [face(8, 8)] if labelled else []
+        entries.append({"file": f"{number}.png", "width": SIDE, "height": SIDE, "objects": objects, "only": ["face"]})
+    (folder / "annotations.json").write_text(json.dumps(entries))
+    return folder
+
+
+BRIGHTER_IS_SURER = [(60 + 3 * number, number >= 30 or number % 3 == 0) for number in range(60)]
+"""All of the thirty brightest are faces, every third of the others."""
+
+
+def loaded(pack: Path) -> Detector:
+    return PackRegistry([pack]).load(["bright"], Runtime(threads=1))
+
+
 def calibrate(pack: Path, work: Path, *more: str) -> int:
     return main(["calibrate", "--pack", str(pack), "--work", str(work), "--threads", "1", *more])
 
 
-def threshold(pack: Path) -> float:
-    return read_manifest(pack / "pack.toml").components[0].classes[ObjectClass.FACE].threshold
+def thresholds(pack: Path) -> list[float]:
+    return [each.classes[ObjectClass.FACE].threshold for each in read_manifest(pack / "pack.toml").components]
 
 
-def test_native_scores_reach_the_contract_where_the_point_lay(pack: Path) -> None:
-    (component,) = PackRegistry([pack]).load(["bright"], Runtime(threads=1)).components
-    for score in (0.05, 0.5, 0.93):
-        native = _native(component, ObjectClass.FACE, Working(score, 0.5, 0.5)).threshold
-        again = Calibration(component.spec.classes[ObjectClass.FACE].threshold, 0.5).apply(np.array(native))
-        assert float(again) == pytest.approx(score, abs=1e-4)
+def found_as_auto(pack: Path, sets: Path) -> list[bool]:
+    """Whether each detection of `format` `auto`, at default thresholds, is a face of the set's, by rising shade."""
+    options = Options(Method.BLUR, {ObjectClass.FACE: ClassOptions.default(ObjectClass.FACE)}, tiling=Tiling("auto"))
+    (labelled,), detector = find_sets(sets), loaded(pack)
+    pixels = [labelled.pixels(picture) for picture in labelled.pictures]
+    seen = zip(labelled.pictures, detector.detect(pixels, options), strict=True)
+    return [bool(picture.objects) for picture, found in seen if len(found.boxes)]
+
+
+def test_scores_are_kept_as_the_network_said_them(pack: Path, tmp_path: Path) -> None:
+    graded(tmp_path / "sets" / "grey", [(51, True), (204, True)])
+    pictures = looks.scenes(loaded(with_look(pack, "again")).components, find_sets(tmp_path / "sets"))
+    for name in ("bright", "again"):
+        scores = [one.seen[name].found[0][ObjectClass.FACE].scores.max() for one in pictures]
+        assert scores == pytest.approx([0.2, 0.8], abs=1e-4)
+
+
+def test_looks_as_one_are_what_the_detector_says(pack: Path, tmp_path: Path) -> None:
+    """Also where one of them is so little sure that its word is left out."""
+    graded(tmp_path / "sets" / "grey", BRIGHTER_IS_SURER)
+    with_look(pack, "again")
+    pictures = looks.scenes(loaded(pack).components, find_sets(tmp_path / "sets"))
+    face_class, tried = ObjectClass.FACE, {"bright": 0.9, "again": 0.3}
+    reached = looks.together(pictures, face_class, tried).at(0.5)
+    text = (pack / "pack.toml").read_text()
+    for name, threshold in tried.items():
+        text = with_threshold(text, name, face_class, threshold)
+    (pack / "pack.toml").write_text(text)
+    right = found_as_auto(pack, tmp_path / "sets")
+    assert 0 < len(right) < 60
+    assert reached.precision == pytest.approx(sum(right) / len(right))
+    assert reached.recall == pytest.approx(sum(right) / 40)
 
 
 def test_a_look_is_held_against_what_is_labelled(pack: Path, tmp_path: Path) -> None:
     """Half of what it finds is a face, and tells itself by its score from what is none."""
-    (component,) = PackRegistry([pack]).load(["bright"], Runtime(threads=1)).components
     shades(tmp_path / "sets" / "shades", 4, 4)
-    (face_point,) = working_points(component, find_sets(tmp_path / "sets")).values()
-    point, objects = face_point
+    pictures = looks.scenes(loaded(pack).components, find_sets(tmp_path / "sets"))
+    point, objects = working_point(pictures, ObjectClass.FACE, "bright")
     assert (objects, point.recall, point.precision) == (4, 1.0, 1.0)
     assert point.threshold > 128 / 255
 
@@ -177,14 +244,65 @@ def test_the_manifest_gets_what_the_kept_back_pictures_say(
     before = (pack / "pack.toml").read_text()
     assert calibrate(pack, tmp_path / "work", "--dry") == 0
     assert (pack / "pack.toml").read_text() == before
-    assert "recall 1.000, precision 1.000 of 30 objects" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("recall 1.000, precision 1.000 of 30 objects") == 2
     assert calibrate(pack, tmp_path / "work") == 0
-    assert threshold(pack) > 0.9
+    assert thresholds(pack)[0] > 0.9
     assert len((pack / "pack.toml").read_text().splitlines()) == len(before.splitlines())
 
 
+def test_all_looks_as_one_reach_their_precision_and_no_more(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two looks that agree are surer than one, so that both have to be stricter than by themselves."""
+    graded(tmp_path / "work" / "validation" / "grey", BRIGHTER_IS_SURER)
+    assert calibrate(with_look(pack, "again"), tmp_path / "work") == 0
+    lines = capsys.readouterr().out.splitlines()
+    right = found_as_auto(pack, tmp_path / "work")
+    wanted, following = (
+        FUSED_PRECISION[ObjectClass.FACE],
+        [labelled for _, labelled in BRIGHTER_IS_SURER][-len(right) - 3],
+    )
+    assert sum(right) / len(right) >= wanted
+    assert (sum(right) + following) / (len(right) + 3) < wanted
+    said = f"recall {sum(right) / 40:.3f}, precision {sum(right) / len(right):.3f} of 40 objects"
+    assert said in lines[-1]
+    alone = float(lines[0].split("threshold ")[1].split(",")[0])
+    assert min(thresholds(pack)) > alone
+
+
+def test_it_says_the_same_again(pack: Path, tmp_path: Path) -> None:
+    graded(tmp_path / "work" / "validation" / "grey", BRIGHTER_IS_SURER)
+    assert calibrate(with_look(pack, "again"), tmp_path / "work") == 0
+    once = (pack / "pack.toml").read_text()
+    assert calibrate(pack, tmp_path / "work") == 0
+    assert (pack / "pack.toml").read_text() == once
+
+
+def test_enlarged_pictures_stand_in_for_large_ones(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is found by them moves with its class; where none becomes large enough, the threshold stays."""
+    graded(tmp_path / "work" / "validation" / "grey", BRIGHTER_IS_SURER)
+    with_look(pack, "again")
+    with_look(pack, "large", ", above = 100")
+    with_look(pack, "huge", ", above = 1000")
+    assert calibrate(pack, tmp_path / "work") == 0
+    plain, _, large, huge, _ = capsys.readouterr().out.splitlines()
+    assert "of 40 objects" in large
+    assert "stays: 0 objects are too few" in huge
+    odds = [
+        [score / (1 - score) for score in (float(line.split("threshold ")[1].split(",")[0]), written)]
+        for line, written in ((plain, thresholds(pack)[0]), (large, thresholds(pack)[2]))
+    ]
+    moved = [after / before for before, after in odds]
+    assert moved[0] > 1.1
+    assert moved[1] == pytest.approx(moved[0], rel=0.02)
+    assert thresholds(pack)[3] == 0.3
+
+
 @pytest.mark.parametrize(
-    ("cell", "count", "said"), [((4, 4), 29, "29 objects are too few"), ((11, 4), 30, "found none")]
+    ("cell", "count", "said"),
+    [((4, 4), LEAST_OBJECTS - 1, "29 objects are too few"), ((11, 4), LEAST_OBJECTS, "found none")],
 )
 def test_where_little_is_known_the_threshold_stays(
     pack: Path, tmp_path: Path, cell: tuple[int, int], count: int, said: str, capsys: pytest.CaptureFixture[str]
@@ -192,7 +310,7 @@ def test_where_little_is_known_the_threshold_stays(
     write_set(tmp_path / "work" / "validation" / "few", [([(4, 4)], [face(*cell)])] * count)
     assert calibrate(pack, tmp_path / "work") == 0
     assert f"threshold 0.500 stays: {said}" in capsys.readouterr().out
-    assert threshold(pack) == 0.5
+    assert thresholds(pack) == [0.5]
 
 
 def test_without_kept_back_pictures_it_names_the_step(
