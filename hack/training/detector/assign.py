@@ -21,6 +21,8 @@ REACH = 0.7
 LEAST_TARGET = 0.05
 NEAR_COLD, NEAR_WARM = 0.6, 0.15
 """What nearness counts as overlap at most, before and after the first steps."""
+TINY = 1e-7
+"""Square pixels beside every area that is divided by."""
 
 
 class Assigned(NamedTuple):
@@ -80,11 +82,17 @@ def assign(
 
 def overlaps(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of (M, 4) and (G, 4), (M, G)."""
-    low = torch.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clamp(0).prod(2)
-    return shared / (_area(boxes)[:, None] + _area(others)[None] - shared + 1e-7)
+    shared, union = intersection(boxes[:, None], others[None])
+    return shared / union
+
+
+def intersection(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Square pixels of intersection and of union, of boxes (..., 4) that are broadcast against each other."""
+    low = torch.maximum(boxes[..., :2], others[..., :2])
+    high = torch.minimum(boxes[..., 2:], others[..., 2:])
+    shared = (high - low).clamp(0).prod(-1)
+    return shared, _area(boxes) + _area(others) - shared + TINY
 
 
 def _area(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).clamp(0).prod(1)
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(0).prod(-1)

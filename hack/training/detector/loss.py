@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.detector.assign import assign, level_ranges
-from training.detector.network import grid
-from training.detector.tower import Said
+from training.detector.assign import TINY, assign, intersection, level_ranges
+from training.detector.network import grid, parts
+from training.detector.tower import CLASSES, CORNERS, SIDES, Said
 
 NEGATIVES = 0.75
-BOXES, CORNERS = 2.0, 0.5
+BOX_WEIGHT, CORNER_WEIGHT = 2.0, 0.5
 """Weights of the terms beside that of the scores, which has 1."""
 LEAST_IGNORED = 4.0
 """Pixels: half a side of what is ignored, at the least."""
@@ -47,7 +47,7 @@ class Loss:
     @property
     def total(self) -> Tensor:
         """The weighted sum."""
-        return self.scores + BOXES * self.boxes + CORNERS * self.corners
+        return self.scores + BOX_WEIGHT * self.boxes + CORNER_WEIGHT * self.corners
 
 
 @lru_cache(maxsize=16)
@@ -59,9 +59,8 @@ def _geometry(height: int, width: int) -> tuple[Tensor, Tensor, tuple[Tensor, Te
 def loss(said: Said, wanted: Sequence[Wanted], size: tuple[int, int], *, cold: bool) -> Loss:
     """The loss of a batch whose inputs are of ``size`` (height, width)."""
     centres, strides, ranges = _geometry(*size)
-    distances = said.sides.exp() * strides
-    boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], 2)
-    scores = said.logits.detach().sigmoid()
+    scores, boxes, corners = parts(said, *size).split([len(CLASSES), SIDES, CORNERS], 2)
+    scores = scores.detach()
     targets, counts = torch.zeros_like(scores), torch.ones_like(scores)
     pairs = []
     for index, each in enumerate(wanted):
@@ -75,19 +74,19 @@ def loss(said: Said, wanted: Sequence[Wanted], size: tuple[int, int], *, cold: b
         classes = each.classes[objects]
         targets[index, rows, classes] = torch.maximum(targets[index, rows, classes], chosen.targets)
         counts[index, rows, classes] = 1
-        corners = said.corners[index, rows] * strides[rows] + centres[rows].repeat(1, 4)
-        pairs.append((boxes[index, rows], each.boxes[objects], corners, each.corners[objects], chosen.targets))
+        got, known = (boxes[index, rows], corners[index, rows]), (each.boxes[objects], each.corners[objects])
+        pairs.append((*got, *known, chosen.targets))
     weights = torch.where(targets > 0, targets, NEGATIVES * scores**2) * counts
     total = targets.sum().clamp(min=2)
     wrong = functional.binary_cross_entropy_with_logits(said.logits, targets, reduction="none")
     own = (wrong * weights).sum() / total
     if not pairs:
         return Loss(own, own.new_zeros(()), own.new_zeros(()))
-    got, aimed, corners, known, shares = (torch.cat(each) for each in zip(*pairs, strict=True))
+    got_boxes, got_corners, aimed, known, shares = (torch.cat(each) for each in zip(*pairs, strict=True))
     return Loss(
         own,
-        ((1 - generalised_iou(got, aimed)) * shares).sum() / total,
-        _corner_loss(corners, known, aimed, shares) / total,
+        ((1 - generalised_iou(got_boxes, aimed)) * shares).sum() / total,
+        _corner_loss(got_corners, known, aimed, shares) / total,
     )
 
 
@@ -112,8 +111,6 @@ def _corner_loss(corners: Tensor, known: Tensor, boxes: Tensor, shares: Tensor) 
 
 def generalised_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Generalised IoU of (P, 4) and (P, 4) in pairs, -1..1."""
-    low, high = torch.maximum(boxes[:, :2], others[:, :2]), torch.minimum(boxes[:, 2:], others[:, 2:])
-    shared = (high - low).clamp(0).prod(1)
-    union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (others[:, 2:] - others[:, :2]).prod(1) - shared + 1e-7
-    hull = (torch.maximum(boxes[:, 2:], others[:, 2:]) - torch.minimum(boxes[:, :2], others[:, :2])).prod(1) + 1e-7
+    shared, union = intersection(boxes, others)
+    hull = (torch.maximum(boxes[:, 2:], others[:, 2:]) - torch.minimum(boxes[:, :2], others[:, :2])).prod(1) + TINY
     return shared / union - (hull - union) / hull

@@ -4,6 +4,9 @@
      "objects": [{"cls": CLASS, "bbox": [x1, y1, x2, y2], "ignore": false?, "name": NAME?}]}
 
 in pixels of the picture as stored, which lies in the set's folder ``images``. Other keys are left alone.
+
+Every step reads a picture as it is stored, too. `hack/evaluate` turns pictures as their EXIF asks, so the kept back
+ones would not fit their labels there, were any turned; no picture of these sets asks for it.
 """
 
 from __future__ import annotations

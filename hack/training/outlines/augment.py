@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.labels.boxes import area
 from training.outlines.masks import box_of
 from training.outlines.sources import Example
-from training.outlines.windows import Box, Matrix, Pixels, centred, onto, warped, window
+from training.outlines.windows import Box, Matrix, Pixels, mapped, onto, warped, window
 from velum_pipeline.detect.crops import GREY
 
 Random = np.random.Generator
@@ -121,18 +122,18 @@ def _hidden(view: _View, other: Example, random: Random) -> _View:
     assert other.mask is not None
     height, width = view.mask.shape
     box, theirs = view.box, other.box
-    scale = random.uniform(0.4, 1.2) * math.sqrt(_area(box) / max(_area(theirs), 1))
+    scale = random.uniform(0.4, 1.2) * math.sqrt(area(box) / max(area(theirs), 1))
     x = random.uniform(box[0] - 0.2 * (box[2] - box[0]), box[2] + 0.2 * (box[2] - box[0]))
     y = random.uniform(box[1] + 0.3 * (box[3] - box[1]), box[3] + 0.2 * (box[3] - box[1]))
     middle = (theirs[0] + theirs[2]) / 2, (theirs[1] + theirs[3]) / 2
-    matrix = centred(np.array([[scale, 0, x - scale * middle[0]], [0, scale, y - scale * middle[1]]]))
-    before = cv2.warpAffine(other.mask, matrix, (width, height))
+    matrix = np.array([[scale, 0, x - scale * middle[0]], [0, scale, y - scale * middle[1]]])
+    before = mapped(other.mask, matrix, (width, height))
     left = np.where(before >= 128, 0, view.mask).astype(np.uint8)
     new = box_of(left)
     if new is None or np.count_nonzero(left) < LEAST_LEFT * np.count_nonzero(view.mask):
         return view
     alpha = before[..., None].astype(np.float32) / 255
-    drawn = cv2.warpAffine(other.pixels, matrix, (width, height))
+    drawn = mapped(other.pixels, matrix, (width, height))
     pixels = (drawn * alpha + view.pixels * (1 - alpha)).astype(np.uint8)
     return _View(pixels, left, np.maximum(view.certain, before), new)
 
@@ -172,7 +173,3 @@ def _lit(pixels: Pixels, random: Random) -> Pixels:
     if random.random() < 0.3:
         values = values + random.normal(0, random.uniform(2, 12), values.shape).astype(np.float32)
     return np.asarray(np.clip(values, 0, 255), np.uint8)
-
-
-def _area(box: Box) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)

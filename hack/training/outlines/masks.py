@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.outlines.windows import Box, Matrix, Pixels, centred
+from training.outlines.windows import Box, Matrix, Pixels, mapped
 
 Bits = NDArray[np.bool_]
 SUBPIXEL = 4
@@ -62,7 +62,7 @@ def drawn(mask: object, width: int, height: int, matrix: Matrix, size: tuple[int
 
 def placed(bits: Bits, matrix: Matrix, size: tuple[int, int]) -> Pixels:
     """A mask of the picture as uint8 0..255 of this size (width, height)."""
-    return np.asarray(cv2.warpAffine(bits.astype(np.uint8) * 255, centred(matrix), size), np.uint8)
+    return mapped(bits.astype(np.uint8) * np.uint8(255), matrix, size)
 
 
 def box_of(mask: Pixels) -> Box | None:

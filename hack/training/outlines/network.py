@@ -7,23 +7,20 @@ knows what a person or a car looks like is taken from it, and only the decoder s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import checkpoints
 from training.detector.trunk import MEAN, STAGES, STD, Convolutions, CrossStage, Folded, Halving, Keeping, Swish, Trunk
 from training.errors import CheckpointInvalid
 
 Layout = Sequence[tuple[tuple[int, ...], int]]
 """Of each convolution that is taken from PicoDet: the shape of its weight and its stride."""
-
-LONGEST = 160
-"""Characters of what torch says of a checkpoint that are passed on."""
 
 
 class Encoder(nn.Module):
@@ -157,32 +154,13 @@ def blank(shapes: Layout, side: int) -> OutlineNetwork:
 def load_network(checkpoint: Path) -> OutlineNetwork:
     """The averaged network of a checkpoint, in eval mode. Raises CheckpointInvalid."""
     problem = "holds no outline network"
-    kept = read_checkpoint(checkpoint, {"layout", "side", "average"}, problem)
+    kept = checkpoints.read(checkpoint, {"layout", "side", "average"}, problem)
     try:
         network = blank(kept["layout"], kept["side"])
         network.load_state_dict(kept["average"])
     except Exception as error:  # shapes that are none raise anything
-        raise CheckpointInvalid(checkpoint, f"{problem}: {shortened(error)}") from error
+        raise CheckpointInvalid(checkpoint, f"{problem}: {checkpoints.shortened(error)}") from error
     return network.eval()
-
-
-def read_checkpoint(path: Path, parts: Set[str], problem: str) -> Mapping[str, Any]:
-    """What a training kept, with these parts in it. Raises CheckpointInvalid that begins with ``problem``."""
-    try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what pickle, zip and itself raise
-        raise CheckpointInvalid(path, f"{problem}: {shortened(error)}") from error
-    if not isinstance(kept, Mapping):
-        raise CheckpointInvalid(path, f"{problem}: it is no checkpoint")
-    if missing := parts - kept.keys():
-        raise CheckpointInvalid(path, f"{problem}: it lacks {', '.join(sorted(missing))}")
-    return kept
-
-
-def shortened(error: Exception) -> str:
-    """What torch says on many lines, as the beginning of one."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= LONGEST else said[:LONGEST] + "…"
 
 
 def fingerprint(network: OutlineNetwork) -> str:

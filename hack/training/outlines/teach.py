@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TeacherInvalid
+from training.labels.boxes import iou
 from training.labels.hand import IMAGES
 from training.outlines import lessons
 from training.outlines.lessons import Lesson
-from training.outlines.masks import Bits, encoded
+from training.outlines.masks import box_of, encoded
 from training.outlines.measure import jittered, logits
 from training.outlines.network import OutlineNetwork, fingerprint
 from training.outlines.sources import Example, Source
@@ -104,18 +105,10 @@ def verdict(chance: NDArray[np.float32], box: Box) -> dict[str, Any]:
     inside = (columns > box[0]) & (columns < box[2]) & (rows > box[1]) & (rows < box[3])
     mask = (chance >= 0.5) & near
     doubt = (chance > LOW) & (chance < HIGH) & near
-    if not mask.any() or _filled(mask, box) < LEAST_FILLED or (doubt & inside).sum() > MOST_DOUBT * inside.sum():
+    own = box_of(mask.astype(np.uint8) * np.uint8(255))
+    if own is None or iou(own, box) < LEAST_FILLED or (doubt & inside).sum() > MOST_DOUBT * inside.sum():
         return {}
     return encoded(mask) | {"doubt": encoded(doubt)["counts"]}
-
-
-def _filled(mask: Bits, box: Box) -> float:
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    both = [min(own[2], box[2]) - max(own[0], box[0]), min(own[3], box[3]) - max(own[1], box[1])]
-    shared = max(both[0], 0) * max(both[1], 0)
-    areas = (own[2] - own[0]) * (own[3] - own[1]) + (box[2] - box[0]) * (box[3] - box[1])
-    return float(shared / (areas - shared))
 
 
 def read_taught(path: Path, teacher: str, sources: Iterable[Source]) -> Taught:

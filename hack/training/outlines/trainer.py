@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from training import checkpoints
 from training.errors import CheckpointInvalid
+from training.loop import KEEP_EVERY, Progress, follow, rate
 from training.outlines.augment import Crop, augmented
 from training.outlines.losses import loss
-from training.outlines.network import Layout, OutlineNetwork, read_checkpoint, shortened
+from training.outlines.network import Layout, OutlineNetwork
 from training.outlines.sources import Example
 from training.outlines.windows import Pixels
 
@@ -28,12 +30,8 @@ RATE = 2e-3
 ENCODER_RATE = 0.15
 """Of the rate: PicoDet's features are good already."""
 DECAY = 1e-3
-WARMUP = 100
-LAST_RATE = 0.01
-AVERAGE = 0.998
-"""Decay of the running average, which is what is kept in the end."""
+WARM_UP = 100
 LARGEST_STEP = 5.0
-KEEP_EVERY = 200
 UNUSABLE = "cannot be gone on with; delete it to begin the round anew"
 PARTS = frozenset(
     {"layout", "side", "round", "step", "steps", "seed", "start", "teacher", "network", "average", "optimiser"}
@@ -96,16 +94,11 @@ def advance(state: State, plan: Round, shapes: Layout, path: Path, until: float 
 
     What was reached is kept in ``path``, at times and at the end of the call.
     """
-    begun, first, shown = time.monotonic(), state.step, 0.0
+    progress = Progress(state.step, plan.steps, sum(pool.count for pool in plan.pools))
     while state.step < plan.steps and time.monotonic() < until:
         value = stepped(state, plan)
-        shown = value if state.step == first + 1 else 0.98 * shown + 0.02 * value
-        if state.step % 50 == 0:
-            pace = (state.step - first) / (time.monotonic() - begun)
-            left = (plan.steps - state.step) / pace / 60
-            print(
-                f"round {plan.number} step {state.step}/{plan.steps} loss {shown:.4f}, {left:.0f} min left", flush=True
-            )
+        if line := progress.after(state.step, {"loss": value}):
+            print(f"round {plan.number} {line}", flush=True)
         if state.step % KEEP_EVERY == 0:
             save(state, plan, shapes, path)
     save(state, plan, shapes, path)
@@ -116,17 +109,22 @@ def stepped(state: State, plan: Round) -> float:
     """One step. The loss."""
     random = np.random.default_rng((plan.seed, plan.number, state.step))
     crops, masks, certain, weights = batch(plan, random, state.network.side)
-    rate = plan.rate * _schedule(state.step, plan.steps)
+    full = plan.rate * rate(state.step, plan.steps, warm_up(plan.steps))
     for group in state.optimiser.param_groups:
-        group["lr"] = rate * group["share"]
+        group["lr"] = full * group["share"]
     value = loss(state.network(crops), masks, certain, weights)
     state.optimiser.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), LARGEST_STEP)
     state.optimiser.step()
     state.step += 1
-    _follow(state.average, state.network, min(AVERAGE, (1 + state.step) / (10 + state.step)))
+    follow(state.average, state.network, state.step + 1)  # the first weights count as a step's
     return float(value.detach())
+
+
+def warm_up(steps: int) -> int:
+    """Steps until a round of so many has its full rate: of a short one the tenth part."""
+    return min(WARM_UP, max(steps // 10, 1))
 
 
 def batch(plan: Round, random: np.random.Generator, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -144,21 +142,6 @@ def batch(plan: Round, random: np.random.Generator, side: int) -> tuple[Tensor, 
     return pixels.contiguous(memory_format=torch.channels_last), masks, certain, torch.tensor(weights)
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Warm up, then half a cosine."""
-    fall = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
-    return min(1.0, (step + 1) / min(WARMUP, max(steps // 10, 1))) * fall
-
-
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
-
-
 def save(state: State, plan: Round, shapes: Layout, path: Path) -> None:
     """Keep all of a round's state, at once or not at all."""
     kept = {
@@ -166,9 +149,7 @@ def save(state: State, plan: Round, shapes: Layout, path: Path) -> None:
         "seed": plan.seed, "start": plan.start, "teacher": plan.teacher, "network": state.network.state_dict(),
         "average": state.average.state_dict(), "optimiser": state.optimiser.state_dict(),
     }  # fmt: skip
-    partial = path.with_name(path.name + ".partial")
-    torch.save(kept, partial)
-    partial.replace(path)
+    checkpoints.write(path, kept)
 
 
 def restore(state: State, plan: Round, path: Path) -> State:
@@ -176,7 +157,7 @@ def restore(state: State, plan: Round, path: Path) -> State:
 
     Raises CheckpointInvalid when it belongs to another round or another network.
     """
-    kept = read_checkpoint(path, PARTS, UNUSABLE)
+    kept = checkpoints.read(path, PARTS, UNUSABLE)
     own = {"round": plan.number, "steps": plan.steps, "seed": plan.seed, "teacher": plan.teacher}
     for name, value in (own | {"side": state.network.side}).items():
         if kept[name] != value:
@@ -184,11 +165,7 @@ def restore(state: State, plan: Round, path: Path) -> State:
             raise CheckpointInvalid(path, problem)
     if kept["start"] != plan.start:
         raise CheckpointInvalid(path, "began with other weights than are there now; delete it to begin the round anew")
-    try:
-        state.network.load_state_dict(kept["network"])
-        state.average.load_state_dict(kept["average"])
-        state.optimiser.load_state_dict(kept["optimiser"])
-    except Exception as error:  # torch raises what it comes upon
-        raise CheckpointInvalid(path, f"{UNUSABLE}: {shortened(error)}") from error
+    for owner, part in ((state.network, "network"), (state.average, "average"), (state.optimiser, "optimiser")):
+        checkpoints.give(owner, kept[part], path, UNUSABLE)
     state.step = kept["step"]
     return state

@@ -5,6 +5,8 @@ Coordinates are continuous: pixel i covers i to i + 1, a box's sides lie between
 
 from __future__ import annotations
 
+from typing import Any, TypeVar, cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ FEWEST = 1e-3
 Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
+Values = TypeVar("Values", bound=NDArray[Any])
 
 
 def window(box: Box, margin: float = MARGIN) -> Box:
@@ -55,16 +58,16 @@ def warped(pixels: Pixels, matrix: Matrix, side: int = SIDE, fill: int = GREY) -
         size = max(1, width // across), max(1, height // down)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         matrix = matrix * np.array([[width / size[0], height / size[1], 1.0]])
-    border = (fill, fill, fill)
-    crop = cv2.warpAffine(
-        pixels,
-        centred(matrix),
-        (side, side),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=border,
-    )
-    return np.asarray(crop, np.uint8)
+    return mapped(pixels, matrix, (side, side), fill)
+
+
+def mapped(values: Values, matrix: Matrix, size: tuple[int, int], outside: float = 0) -> Values:
+    """Values of the same type at this size (width, height), between pixels in proportion.
+
+    ``matrix`` maps continuous coordinates of what is given to those of what is wanted, see ``onto``.
+    """
+    border = (outside, outside, outside)
+    return cast(Values, cv2.warpAffine(values, centred(matrix), size, flags=cv2.INTER_LINEAR, borderValue=border))
 
 
 def cut(pixels: Pixels, box: Box, side: int = SIDE, margin: float = MARGIN) -> Pixels:
@@ -78,13 +81,4 @@ def pasted(
     """Values of a crop (side, side) brought to a width x height picture; outside the window they are the lowest."""
     side = len(values)
     back = np.asarray(cv2.invertAffineTransform(onto(window(box, margin), side)), np.float64)
-    lowest = float(values.min())
-    placed = cv2.warpAffine(
-        values,
-        centred(back),
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=lowest,
-    )
-    return np.asarray(placed, np.float32)
+    return mapped(values, back, (width, height), float(values.min()))
