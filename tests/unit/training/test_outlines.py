@@ -277,3 +277,23 @@ def test_bicycles_crowds_and_specks_teach_nothing(shapes: Path) -> None:
     entries[3]["objects"][0]["cls"] = "face"
     path.write_text(json.dumps(entries))
     assert len(read_sources(shapes, ("coco_tiny",), {})) == 6
+
+
+@pytest.mark.parametrize(
+    ("motorbike", "masked", "ridden"),
+    [
+        ([40, 60, 90, 110], False, True),  # half of the person
+        ([75, 60, 130, 110], False, False),  # beside it
+        ([40, 60, 90, 110], True, False),  # drawn by people, who know where a rider ends
+    ],
+)
+def test_riders_are_not_taught(shapes: Path, motorbike: list[int], masked: bool, ridden: bool) -> None:
+    name = "coco_tiny" if masked else "highway_id"
+    path = shapes / name / "annotations.json"
+    entries = json.loads(path.read_text())
+    person = entries[0]["objects"][0] | {"cls": "person", "bbox": [40, 10, 80, 110]}
+    vehicle = {"cls": "vehicle", "name": "motorbike", "bbox": motorbike, "mask": person["mask"]}
+    entries[0]["objects"] = [person, vehicle]
+    path.write_text(json.dumps(entries))
+    numbers = [source.number for source in read_sources(shapes, (name,), {}) if source.file == "0.png"]
+    assert numbers == ([1] if ridden else [0, 1])
