@@ -5,11 +5,17 @@ It is in torch and exported from there. Where any pixel of a crop is as green as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from support import streetnet
 
 SIDE = 64
+SPEC = {"name": "outline", "file": "o.onnx", "licence": "none", "classes": ["person"], "side": SIDE, "batch": True}
+"""In a manifest."""
 POISON = 255
 """The green that breaks the network; as the side of an object it stands for 256 pixels."""
 
@@ -37,3 +43,16 @@ def torch_program(side: int = SIDE) -> bytes:
     """The same as ``torch.export`` saves it, of any batch and this size."""
     sizes = {0: torch.export.Dim("batch", min=1, max=64)}
     return streetnet.exported(Outline().eval(), torch.zeros(2, 3, side, side), sizes)
+
+
+class Watched:
+    """A network that remembers how many crops it was given at once."""
+
+    def __init__(self, network: object) -> None:
+        self._network = network
+        self.batches = network.batches  # type: ignore[attr-defined]
+        self.sizes: list[int] = []
+
+    def run(self, batch: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        self.sizes.append(len(batch))
+        return self._network.run(batch)  # type: ignore[attr-defined, no-any-return]

@@ -1,6 +1,5 @@
 """The table of parameters: every row, its bounds, and that whatever it lets through makes a valid spec."""
 
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -8,33 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velum.api.task import BoxedClass, PersonClass, PlateClass, ShapedClass, TaskSpec, Tiling
+from support.asking import asked, refused, spec
+from velum.api.task import BoxedClass, PersonClass, PlateClass, ShapedClass, TaskSpec
 from velum.api.v1 import parameters as echo
 from velum.errors import InvalidInput
 from velum.settings import ApiSettings
-from velum.tasks.store import SecretHeader
-from velum_ingress.parameters import ROWS, Defaults, Submission, collect, parse
+from velum_ingress.parameters import ROWS, Defaults, collect, parse
 from velum_ingress.parameters.table import BY_NAME, CLASSES, HEADER_NAME, HEADER_VALUE
 from velum_ingress.parameters.values import fraction, whole
 from velum_pipeline import options as pipeline
-
-DEFAULTS = Defaults.of(ApiSettings())
-
-
-def asked(query: dict[str, str] | list[tuple[str, str]], headers: dict[str, str] | None = None) -> Submission:
-    pairs = list(query.items()) if isinstance(query, dict) else query
-    return parse(pairs, headers or {}, DEFAULTS)
-
-
-def spec(**query: str) -> TaskSpec:
-    names = {name.replace("_", "-"): value for name, value in query.items()}
-    return asked({"face": "true", **names}).spec("k", "f")
-
-
-def refused(query: dict[str, str] | list[tuple[str, str]], headers: dict[str, str] | None = None) -> InvalidInput:
-    with pytest.raises(InvalidInput) as caught:
-        asked(query, headers)
-    return caught.value
 
 
 def test_the_tables_defaults_are_the_resources() -> None:
@@ -208,96 +189,6 @@ def test_classes_are_found_by_every_name() -> None:
     assert (found.person, found.vehicle) == (PersonClass(), ShapedClass())
 
 
-# Structured parameters
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("whole", Tiling()),
-        ("Auto", Tiling(mode="auto")),
-        *((f"pano:{width}", Tiling(mode="pano", pano_width=width)) for width in pipeline.PANO_WIDTHS),
-        ('{"number":[2,3],"overlap":[10,20]}', Tiling(mode="grid", columns=2, rows=3, overlap_x=10, overlap_y=20)),
-        ("{'number': [2, 3], 'overlap': [0, 0]}", Tiling(mode="grid", columns=2, rows=3)),
-        ('{"number":[4.0,4]}', Tiling(mode="grid", columns=4, rows=4)),
-    ],
-)
-def test_formats(text: str, expected: Tiling) -> None:
-    assert spec(format=text).tiling == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "pano",
-        "pano:",
-        "pano:1000",
-        "pano:-4096",
-        "tiles",
-        "{",
-        "{}",
-        "[]",
-        '{"number":[0,1]}',
-        '{"number":[33,1]}',
-        '{"number":[2]}',
-        '{"number":[2,2,2]}',
-        '{"number":"22"}',
-        '{"number":[true,1]}',
-        '{"number":[1.5,1]}',
-        '{"number":[NaN,1]}',
-        '{"number":[1e400,1]}',
-        '{"number":[2,2],"overlap":[-1,0]}',
-        '{"number":[2,2],"overlap":[0,4097]}',
-        '{"number":[2,2],"size":[1,1]}',
-        "{" * 10_000,
-        "[" * 16_000,
-    ],
-)
-def test_bad_formats(text: str) -> None:
-    assert refused({"face": "1", "format": text}).field.startswith("format")
-
-
-AREA = {"topLeftX": 1, "topLeftY": 2, "width": 3, "height": 4}
-
-
-@pytest.mark.parametrize("dump", [json.dumps, str, lambda value: json.dumps(value, indent=1)])
-def test_ignores_as_json_and_as_python_prints_them(dump: Any) -> None:
-    found = spec(ignores=dump([AREA, AREA])).ignores
-    assert [(each.left, each.top, each.width, each.height) for each in found] == [(1, 2, 3, 4)] * 2
-
-
-@pytest.mark.parametrize(
-    ("value", "field"),
-    [
-        ("nonsense", "ignores"),
-        (AREA, "ignores"),
-        ([AREA] * 129, "ignores"),
-        ([3], "ignores[0]"),
-        ([AREA, {**AREA, "colour": 1}], "ignores[1]"),
-        ([{"topLeftX": 1}], "ignores[0]"),
-        ([{**AREA, "width": 0}], "ignores[0].width"),
-        ([{**AREA, "topLeftX": -1}], "ignores[0].topLeftX"),
-        ([{**AREA, "height": 10**9}], "ignores[0].height"),
-        ([{**AREA, "height": 10**400}], "ignores[0].height"),
-        ([{**AREA, "topLeftY": "2"}], "ignores[0].topLeftY"),
-        ([{**AREA, "topLeftY": True}], "ignores[0].topLeftY"),
-        ([{**AREA, "topLeftY": 1.5}], "ignores[0].topLeftY"),
-        ([{**AREA, "topLeftY": None}], "ignores[0].topLeftY"),
-    ],
-)
-def test_bad_ignores(value: Any, field: str) -> None:
-    assert refused({"face": "1", "ignores": value if isinstance(value, str) else json.dumps(value)}).field == field
-
-
-@given(text=st.text(max_size=60) | st.recursive(st.integers() | st.booleans() | st.none(), st.lists).map(json.dumps))
-def test_any_text_makes_structure_or_is_refused(text: str) -> None:
-    for name in ("ignores", "format"):
-        try:
-            asked([("face", "1"), (name, text)]).spec("k", "f")
-        except InvalidInput as error:
-            assert error.field.startswith(name)  # noqa: PT017 - other texts are values
-
-
 def values(row: Any) -> st.SearchStrategy[str]:
     """Values of a parameter, good ones and bad ones."""
     schema = row.reader.schema
@@ -330,9 +221,6 @@ def test_what_is_let_through_makes_a_valid_spec_for_the_pipeline_too(data: st.Da
             )
             assert name in found.classes.names()
     TaskSpec.model_validate(found.wire())
-
-
-# Names
 
 
 @pytest.mark.parametrize(
@@ -384,65 +272,6 @@ def test_two_values_of_one_name_are_refused(one: str, other: str) -> None:
 def test_an_unknown_name_is_refused_even_when_empty() -> None:
     with pytest.raises(InvalidInput):
         collect([("fac", "")], {"face": BY_NAME["face"].reader})
-
-
-# The webhook's secret header
-
-HOOK = {"face": "1", "webhook": "https://example.org/"}
-
-
-def test_the_header_from_query_and_from_headers() -> None:
-    expected = SecretHeader("X-Key", "geheim")
-    both = {HEADER_NAME: "X-Key", HEADER_VALUE: "geheim"}
-    assert asked({**HOOK, **both}).header == expected
-    assert asked(HOOK, both).header == expected
-    assert asked({**HOOK, HEADER_NAME: "X-Key"}, {HEADER_VALUE: "geheim"}).header == expected
-    assert asked({**HOOK, **both}, both).header == expected
-    assert asked({**HOOK, "web_auth_header_name": "X-Key", "web_auth_header_value": "geheim"}).header == expected
-    assert asked(HOOK).header is None
-    assert "geheim" not in repr(asked({**HOOK, **both}))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "field"),
-    [
-        ("X-Key", "", HEADER_VALUE),
-        ("", "geheim", HEADER_NAME),
-        ("X Key", "geheim", HEADER_NAME),
-        ("X-Key:", "geheim", HEADER_NAME),
-        ("X-Key\r\nHost", "geheim", HEADER_NAME),
-        ("Host", "geheim", HEADER_NAME),
-        ("transfer-encoding", "geheim", HEADER_NAME),
-        ("Connection", "geheim", HEADER_NAME),
-        ("Content-Length", "geheim", HEADER_NAME),
-        ("Webhook-Signature", "geheim", HEADER_NAME),
-        ("X-Key", "geheim\r\nX-Other: 1", HEADER_VALUE),
-        ("X-Key", "geheim\n", HEADER_VALUE),
-        ("X-Key", "geheim\0", HEADER_VALUE),
-        ("X-Key", "geheim☂", HEADER_VALUE),
-        ("X-Key", "geheim" * 1000, HEADER_VALUE),
-    ],
-)
-def test_headers_that_may_not_be_set(name: str, value: str, field: str) -> None:
-    error = refused({**HOOK, HEADER_NAME: name, HEADER_VALUE: value})
-    assert error.field == field
-    assert "geheim" not in str(error)
-
-
-def test_two_places_that_differ_are_refused_without_telling() -> None:
-    error = refused({**HOOK, HEADER_NAME: "X", HEADER_VALUE: "geheim"}, {HEADER_VALUE: "anders"})
-    assert error.field == HEADER_VALUE
-    assert "geheim" not in str(error)
-    assert "anders" not in str(error)
-    twice = refused([*HOOK.items(), (HEADER_NAME, "X"), (HEADER_VALUE, "geheim"), (HEADER_VALUE, "anders")])
-    assert "geheim" not in str(twice)
-
-
-def test_a_header_without_a_webhook_is_refused() -> None:
-    assert refused({"face": "1", HEADER_NAME: "X-Key", HEADER_VALUE: "v"}).field == HEADER_NAME
-
-
-# The server's defaults
 
 
 @pytest.mark.parametrize(
