@@ -7,7 +7,7 @@ string in either may hold a quote of its own.
 import json
 from typing import Any
 
-from velum.api.task import Ignore, Tiling
+from velum.api.task import PANO_WIDTHS, Ignore, Tiling
 from velum.errors import InvalidInput
 from velum_ingress.parameters.values import Reader, shown
 
@@ -17,9 +17,6 @@ LONGEST = 16_384
 MOST_AREAS = 128
 FARTHEST = 1_000_000
 """Pixels; as in the resource."""
-
-PANO_WIDTHS = (4096, 5400, 5640, 7060, 7680, 8000, 8192, 11_000)
-"""The contract's panorama widths."""
 
 MOST_TILES = 32
 WIDEST_OVERLAP = 4096

@@ -14,7 +14,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -60,11 +60,17 @@ def _at(data: bytes, where: str) -> Iterator[Found]:
     elif data[4:8] == b"ftyp":
         yield from _items(data, where)
     else:
-        pixels = _opencv(data)
-        if pixels is None:
-            pixels = _pillow(data)
+        kind = {0xFF: "jpeg", 0x89: "png", 0x52: "webp"}[data[0]]
+        yield from _read(data, f"{where}/{kind}", _opencv, _pillow)
+
+
+def _read(data: bytes, where: str, *readers: Callable[[bytes], Array | None]) -> Iterator[Found]:
+    """The picture as the first of the readers that can has it, if any can."""
+    for reader in readers:
+        pixels = reader(data)
         if pixels is not None:
-            yield Found(f"{where}/{ {0xFF: 'jpeg', 0x89: 'png', 0x52: 'webp'}[data[0]] }", pixels)
+            yield Found(where, pixels)
+            return
 
 
 def _opencv(data: bytes) -> Array | None:
@@ -97,11 +103,7 @@ def _directories(data: bytes, where: str) -> Iterator[Found]:
             continue
         seen.add(at)
         patched = data[:4] + struct.pack(order + "I", at) + data[8:]
-        pixels = _pillow(patched)
-        if pixels is None:
-            pixels = _opencv(patched)
-        if pixels is not None:
-            yield Found(f"{where}/ifd@{at}", pixels)
+        yield from _read(patched, f"{where}/ifd@{at}", _pillow, _opencv)
         count = _number(data, order, "H", at)
         for entry in range(at + 2, min(at + 2 + 12 * count, len(data) - 12), 12):
             tag, _, number = struct.unpack_from(order + "HHI", data, entry)
@@ -124,11 +126,7 @@ def _items(data: bytes, where: str) -> Iterator[Found]:
         number = _number(data, ">", "H" if data[match.start() + 4] == 2 else "I", match.start() + 8)
         size = "H" if data[primary + 4] == 0 else "I"
         patched = data[: primary + 8] + struct.pack(">" + size, number) + data[primary + 8 + struct.calcsize(size) :]
-        pixels = _heif(patched)
-        if pixels is None:
-            pixels = _pillow(patched)
-        if pixels is not None:
-            yield Found(f"{where}/item {number}", pixels)
+        yield from _read(patched, f"{where}/item {number}", _heif, _pillow)
 
 
 def _heif(data: bytes) -> Array | None:

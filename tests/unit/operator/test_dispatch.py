@@ -13,7 +13,7 @@ from support.playedray import PlayedRay, reply
 from support.samples import UID, manifest, spec
 from velum.api.reasons import Reason
 from velum.settings import ServingSettings
-from velum.tasks.order import Failed, NotStarted, Succeeded, WorkOrder
+from velum.tasks.order import Failed, NotStarted, Outcome, Succeeded, WorkOrder
 from velum_operator.dispatch import ServeDispatcher, parse_outcome
 
 ORDER = WorkOrder(task="a", uid=UID, attempt=1, folder=f"tasks/default/a/attempts/{UID}-1/", spec=spec())
@@ -30,6 +30,26 @@ async def ray(tmp_path: Path) -> AsyncIterator[PlayedRay]:
 async def dispatcher(ray: PlayedRay) -> AsyncIterator[ServeDispatcher]:
     async with ServeDispatcher(ServingSettings(url=ray.url)) as dispatcher:
         yield dispatcher
+
+
+async def failed(dispatcher: ServeDispatcher) -> Failed:
+    """What the order was answered with: an attempt that failed."""
+    outcome = await dispatcher.run(ORDER)
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+async def hanging(ray: PlayedRay, dispatcher: ServeDispatcher) -> asyncio.Task[Outcome]:
+    """An order that a replica has taken and never answers."""
+
+    async def hang(_: WorkOrder) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    ray.answers.append(hang)
+    running = asyncio.create_task(dispatcher.run(ORDER))
+    await until(lambda: ray.orders)
+    return running
 
 
 async def test_the_order_arrives_as_the_kernel_spells_it(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
@@ -66,8 +86,7 @@ async def test_nobody_listens(ray: PlayedRay, dispatcher: ServeDispatcher) -> No
 async def test_a_proxy_that_lost_its_replica(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
     """What Ray's proxy says, word for word, when a replica is killed while it works."""
     ray.answers.append(reply(status, text="Internal Server Error"))
-    outcome = await dispatcher.run(ORDER)
-    assert isinstance(outcome, Failed)
+    outcome = await failed(dispatcher)
     assert outcome.reason is Reason.WORKER_LOST
     assert not outcome.permanent
     assert f"{status}: Internal Server Error" in outcome.message
@@ -76,21 +95,14 @@ async def test_a_proxy_that_lost_its_replica(ray: PlayedRay, dispatcher: ServeDi
 @pytest.mark.parametrize("status", [302, 400, 418])
 async def test_any_other_answer_is_a_failed_attempt(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
     ray.answers.append(reply(status, text="Traceback: it broke"))
-    outcome = await dispatcher.run(ORDER)
-    assert isinstance(outcome, Failed)
+    outcome = await failed(dispatcher)
     assert outcome.reason is Reason.PIPELINE_FAILED
     assert not outcome.permanent
     assert f"{status}: Traceback: it broke" in outcome.message
 
 
 async def test_a_connection_that_breaks_is_a_lost_worker(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
-    async def hang(_: WorkOrder) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    ray.answers.append(hang)
-    running = asyncio.create_task(dispatcher.run(ORDER))
-    await until(lambda: ray.orders)
+    running = await hanging(ray, dispatcher)
     await ray.stop()
     outcome = await running
     assert isinstance(outcome, Failed)
@@ -98,13 +110,7 @@ async def test_a_connection_that_breaks_is_a_lost_worker(ray: PlayedRay, dispatc
 
 
 async def test_cancelling_closes_the_connection(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
-    async def hang(_: WorkOrder) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    ray.answers.append(hang)
-    running = asyncio.create_task(dispatcher.run(ORDER))
-    await until(lambda: ray.orders)
+    running = await hanging(ray, dispatcher)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -140,15 +146,12 @@ GOOD = manifest().wire()
 async def test_nonsense_is_a_failed_attempt(ray: PlayedRay, dispatcher: ServeDispatcher, body: Any) -> None:
     """Above all, a manifest of another task or attempt is never taken for this one's."""
     ray.answers.append(reply(body=body))
-    outcome = await dispatcher.run(ORDER)
-    assert isinstance(outcome, Failed)
-    assert "makes no sense" in outcome.message
+    assert "makes no sense" in (await failed(dispatcher)).message
 
 
 async def test_no_json_at_all(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
     ray.answers.append(reply(text="<html>proxy</html>"))
-    outcome = await dispatcher.run(ORDER)
-    assert isinstance(outcome, Failed)
+    await failed(dispatcher)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

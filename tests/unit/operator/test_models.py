@@ -68,6 +68,15 @@ async def kept(store: Counting, given: Settings, clock: ManualClock | None = Non
         yield Kept(keeper, slots, store, registry)
 
 
+@asynccontextmanager
+async def wanted(store: Counting, given: Settings, clock: ManualClock | None = None) -> AsyncIterator[Kept]:
+    """With the model `default` in the store, and a task that needs it."""
+    await store.put_model("default", model_spec())
+    async with kept(store, given, clock) as k:
+        k.keeper.want("default")
+        yield k
+
+
 class TestDeploying:
     async def test_nothing_is_deployed_that_no_task_needs(
         self, store: Counting, given: Settings, ray: PlayedRay
@@ -81,10 +90,8 @@ class TestDeploying:
     async def test_the_first_task_deploys_its_model_and_no_other(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         await store.put_model("other", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             assert not k.room()
             assert await k.keeper.look() == IDLE_SECONDS
             assert [app["name"] for app in ray.configs[0]["applications"]] == ["default"]
@@ -98,9 +105,7 @@ class TestDeploying:
     async def test_it_is_put_once_and_status_is_written_once(
         self, store: Counting, given: Settings, ray: PlayedRay, clock: ManualClock
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given, clock) as k:
-            k.keeper.want("default")
+        async with wanted(store, given, clock) as k:
             for _ in range(5):
                 await k.keeper.look()
                 clock.forward(seconds=10)
@@ -109,10 +114,8 @@ class TestDeploying:
             assert k.registry.get_sample_value("velum_serving_applies_total", {"result": "ok"}) == 1
 
     async def test_no_room_while_it_is_being_deployed(self, store: Counting, given: Settings, ray: PlayedRay) -> None:
-        await store.put_model("default", model_spec())
         ray.say("default", "DEPLOYING")
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             assert await k.keeper.look() == SOON_SECONDS
             assert await k.ready() == ("False", "Deploying")
             assert not k.room()
@@ -123,9 +126,7 @@ class TestDeploying:
     async def test_room_stays_while_a_replica_is_replaced_or_the_config_updated(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             for status in ("UNHEALTHY", "DEPLOYING"):
                 ray.say("default", status)
@@ -135,10 +136,8 @@ class TestDeploying:
     async def test_a_failed_deployment_says_why_and_takes_no_tasks(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         ray.say("default", "DEPLOY_FAILED", "ClassNotFound: no loaded pack finds person")
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             assert await k.ready() == ("False", "DeployFailed")
             assert "no loaded pack finds person" in (await store.get_model("default")).status.message
@@ -147,10 +146,8 @@ class TestDeploying:
     async def test_tasks_are_told_that_their_model_failed_and_that_it_does_no_more(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         ray.say("default", "DEPLOY_FAILED", "try 1")
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             k.changed.clear()
             await k.keeper.look()
             assert k.changed == ["default"]
@@ -173,10 +170,8 @@ class TestDeploying:
     async def test_a_replica_that_is_replaced_is_no_failed_model(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         ray.say("default", "UNHEALTHY", "replica died")
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             assert k.keeper.view(spec()) == ("known", "")
 
@@ -184,10 +179,8 @@ class TestDeploying:
         self, store: Counting, given: Settings, ray: PlayedRay, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "velum_operator.models")
-        await store.put_model("default", model_spec())
         ray.say("default", "DEPLOY_FAILED", "no loaded pack finds person")
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             for _ in range(3):
                 await k.keeper.look()
             assert warnings(caplog) == ["model default: DeployFailed: no loaded pack finds person"]
@@ -208,10 +201,8 @@ class TestDeploying:
     async def test_a_refused_config_is_not_put_again_at_once(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         ray.refuse = "ValidationError: num_gpus"
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             await k.keeper.look()
             assert len(ray.configs) == 1
@@ -232,9 +223,7 @@ class TestChanges:
     async def test_a_changed_spec_is_put_and_a_changed_status_is_not(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             k.keeper.observe(ModelEvent("present", await store.get_model("default")))
             await k.keeper.look()
@@ -251,10 +240,8 @@ class TestChanges:
     async def test_a_removed_model_leaves_ray_and_takes_no_tasks(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
         await store.put_model("street", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             k.keeper.want("street")
             await k.keeper.look()
             assert set(ray.applications) == {"default", "street"}
@@ -265,9 +252,7 @@ class TestChanges:
             assert k.changed[-1] == "street"
 
     async def test_the_last_model_leaves_an_empty_ray(self, store: Counting, given: Settings, ray: PlayedRay) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             k.keeper.observe(ModelEvent("gone", await store.get_model("default")))
             await k.keeper.look()
@@ -276,9 +261,7 @@ class TestChanges:
     async def test_a_new_controller_keeps_what_is_deployed(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
         async with kept(store, given) as k:
             await k.keeper.look()
@@ -295,9 +278,7 @@ class TestChanges:
 
 class TestRayGone:
     async def test_tasks_wait_and_go_on(self, store: Counting, given: Settings, ray: PlayedRay) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             await ray.stop()
             assert await k.keeper.look() == SOON_SECONDS
@@ -313,9 +294,7 @@ class TestRayGone:
     async def test_a_ray_that_was_restarted_is_told_again(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             await ray.stop(forget=True)
             await ray.start()
@@ -324,10 +303,8 @@ class TestRayGone:
             assert k.room()
 
     async def test_a_wrong_token_is_named(self, store: Counting, tmp_path: Path, ray: PlayedRay) -> None:
-        await store.put_model("default", model_spec())
         given = settings(tmp_path, serving={"dashboard": ray.url, "token": "wrong"})
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             await k.keeper.look()
             message = (await store.get_model("default")).status.message
             assert "VELUM_SERVING_TOKEN" in message
@@ -336,9 +313,7 @@ class TestRayGone:
     async def test_the_store_away_does_not_stop_the_keeper(
         self, store: Counting, given: Settings, ray: PlayedRay
     ) -> None:
-        await store.put_model("default", model_spec())
-        async with kept(store, given) as k:
-            k.keeper.want("default")
+        async with wanted(store, given) as k:
             store.fail["write_model_status"] = [Unavailable("API server", "away")]
             await k.keeper.look()
             assert k.room()
