@@ -46,7 +46,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def train(folders: tuple[Path, Path], steps: int, *more: str) -> int:
     data, work = folders
     flags = ["--data", str(data), "--work", str(work), "--trunk", str(work / "picodet.onnx")]
-    return main(["detector", *flags, "--batch", "2", "--workers", "0", "--steps", str(steps), *more])
+    small = ["--batch", "2", "--workers", "0", "--threads", "1"]  # threads that wait for each other take a core each
+    return main(["detector", *flags, *small, "--steps", str(steps), *more])
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(
