@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.detector.blocked import Blocked
 from training.detector.fit import load_weights, read_checkpoint
 from training.detector.network import Detector
 from training.detector.step import CHECKPOINT, FOLDER, trunk_path
@@ -24,7 +25,7 @@ from training.errors import CheckpointInvalid, RowsInvalid
 from training.outlines import step as outlines
 from training.outlines.choice import CHOICE
 from training.outlines.network import load_network
-from training.weights.files import Form, check_alike, write_onnx, write_program
+from training.weights.files import Form, check_alike, fused, write_onnx, write_program
 from training.weights.manifest import PACK, with_file, with_outlines, write_manifest
 from velum_pipeline.packs.manifest import MANIFEST, parse_manifest
 
@@ -130,9 +131,12 @@ def outline_form(side: int) -> Form:
 
 
 def write(network: nn.Module, name: str, form: Form, other: torch.Tensor, folder: Path) -> tuple[Path, Path]:
-    """Write `name`.onnx and `name`.pt2 and check them against each other and against the network."""
+    """Write `name`.onnx and `name`.pt2 and check them against each other and against the network.
+
+    The detector's graph is made of its form for ONNX Runtime, the program of the network as it was trained.
+    """
     graph, program = folder / f"{name}.onnx", folder / f"{name}.pt2"
-    write_onnx(network, form, graph)
+    write_onnx(Blocked(fused(network)) if isinstance(network, Detector) else network, form, graph)
     write_program(network, form, program)
     check_alike(graph, program, other, network)
     return graph, program
