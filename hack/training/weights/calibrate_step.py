@@ -138,7 +138,7 @@ def fused(
     native score, which becomes the threshold. That is not exact: fused scores do not move by the same odds as those
     that they are made of, and what a look is too little sure of for its new threshold is left out before fusing. So
     it is counted again with the new thresholds, as they will be written, until they rest. Of all that were tried those
-    with the best recall count; where none reaches the precision, the last.
+    with the best recall count, then with the best precision; where none reaches what is asked, the last.
     """
     default, wanted = DEFAULT_CLASS_OPTIONS[object_class].threshold, FUSED_PRECISION[object_class]
     tried: list[Chosen] = []
@@ -153,7 +153,7 @@ def fused(
             for look, each in thresholds.items()
         }
     enough = [one for one in tried if one.reached.precision >= wanted]
-    return max(enough, key=lambda one: one.reached.recall, default=tried[-1])
+    return max(enough, key=lambda one: (one.reached.recall, one.reached.precision), default=tried[-1])
 
 
 def _written(threshold: float) -> float:
