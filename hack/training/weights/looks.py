@@ -120,8 +120,9 @@ def _fused(
 ) -> Candidates:
     """The objects of a class in a picture, best first, of candidates with this score or more after calibration."""
     looks = Looks()
-    for name in calibrations.keys() & picture.seen.keys():
-        seen = picture.seen[name]
+    for name, seen in picture.seen.items():
+        if name not in calibrations:
+            continue
         called = [_called(found[object_class], calibrations[name], least) for found in seen.found]
         sightings = [Sighting({object_class: found}, 0) for found in called]
         looks.add("", seen.spec, [object_class], seen.windows, sightings, None)
