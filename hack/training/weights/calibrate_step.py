@@ -47,7 +47,7 @@ FUSED_PRECISION = {
 
 Plates of drives and countries that were not learned from are scored lower than those of the validation split, so that
 .75 here missed too many of them. Of persons that count as mistakes here a quarter are some whom nobody labelled, and a
-third lie loosely on labelled ones (18 of highway_id, looked at): .65 of the whole split is .77 where labels are careful.
+third lie loosely on labelled ones (18 of highway_id, looked at): .65 of the split is .77 where labels are careful.
 """
 LEAST_OBJECTS = 30
 """Fewer say nothing of a precision: a threshold chosen on them would be chance."""
