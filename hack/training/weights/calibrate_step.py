@@ -6,14 +6,18 @@ class are moved together, until what all looks say as one, as `format` `auto` fu
 contract's default threshold. Both times the threshold is the least that will do, so recall is what is left to gain: a
 face that is missed is somebody's, a sign that is blurred is nobody's.
 
-Where there are too few objects to tell, the old threshold stays. A look at large pictures only, for which all are too
-small, is held against enlarged ones, and moves with its class. Components that look inside others are left alone.
+Where there are too few objects to tell, the old threshold stays. A look that takes none of the pictures, because it is
+for larger ones only, begins with the threshold of the look of the same network that is nearest to it in size, and moves
+with its class: a network's scores depend on how large an object comes to it, not on how large the picture was. Enlarged
+pictures would be no stand-ins: all of their vehicles are close-ups. Components that look inside others are left alone.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from training.weights.manifest import PACK, with_threshold, write_manifest
 from velum_pipeline.detect import Runtime
 from velum_pipeline.detect.calibration import Calibration
 from velum_pipeline.detect.component import Component
+from velum_pipeline.detect.spec import ComponentSpec
 from velum_pipeline.options import DEFAULT_CLASS_OPTIONS, ObjectClass
 from velum_pipeline.packs import PackRegistry
 from velum_pipeline.packs.manifest import MANIFEST, read_manifest
@@ -104,22 +109,34 @@ def calibrated(components: Sequence[Component], sets: Sequence[LabelledSet]) -> 
     """Per class that the looks find, their thresholds. Says what every look and all together reach."""
     pictures = looks.scenes(components, sets)
     taken = {look for picture in pictures for look in picture.seen}
-    larger = {each.spec.name: looks.enlarged(each, sets) for each in components if each.spec.name not in taken}
-    own: dict[ObjectClass, dict[str, float]] = {}
-    moved: dict[ObjectClass, set[str]] = {}
-    for component in components:
+    own: dict[ObjectClass, dict[str, float]] = defaultdict(dict)
+    moved: dict[ObjectClass, set[str]] = defaultdict(set)
+    specs = [component.spec for component in components]
+    for component in sorted(components, key=lambda each: each.spec.name not in taken):
         look = component.spec.name
         for object_class, spec in component.spec.classes.items():
-            point, objects = working_point(larger.get(look, pictures), object_class, look)
+            if look not in taken and (like := nearest(component.spec, specs, moved[object_class])):
+                own[object_class][look] = own[object_class][like]
+                moved[object_class].add(look)
+                print(f"{look:24} {object_class.value:14} as {like}: no picture is so large")
+                continue
+            point, objects = working_point(pictures, object_class, look)
             known = objects >= LEAST_OBJECTS and point.recall > 0
-            print(_line(look, object_class, point if known else replace(point, threshold=spec.threshold), objects))
-            own.setdefault(object_class, {})[look] = point.threshold if known else spec.threshold
-            moved.setdefault(object_class, set()).update({look} if known else ())
+            own[object_class][look] = point.threshold if known else spec.threshold
+            moved[object_class].update({look} if known else ())
+            print(_line(look, object_class, replace(point, threshold=own[object_class][look]), objects))
     chosen = {}
     for object_class, thresholds in own.items():
         chosen[object_class] = fused(pictures, object_class, thresholds, frozenset(moved[object_class]))
         print(_fused_line(object_class, chosen[object_class]), flush=True)
     return chosen
+
+
+def nearest(own: ComponentSpec, others: Iterable[ComponentSpec], known: Set[str]) -> str | None:
+    """Of the looks with these names that have the same network, the one nearest in size, if there is any."""
+    alike = [each for each in others if each.file == own.file and each.name in known]
+    near = min(alike, key=lambda each: abs(math.log(each.input.longest / own.input.longest)), default=None)
+    return near.name if near else None
 
 
 def working_point(pictures: Sequence[looks.Scene], object_class: ObjectClass, look: str) -> tuple[Working, int]:

@@ -2,10 +2,6 @@
 
 Networks run once. Scores are kept as the network said them, so that thresholds can be tried without looking again: they
 only move scores, and fusing (velum_pipeline.detect.looks, as `format` `auto` does it) is cheap.
-
-A look at large pictures only (``above`` in the manifest) has nothing to look at where all that was kept back is
-smaller. Then enlarged pictures stand in for large ones: the longer side becomes the longest that the look takes. Their
-objects have the sizes that objects of large pictures have, but are less sharp.
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +28,6 @@ from velum_pipeline.options import DEFAULT_CLASS_OPTIONS, ObjectClass, Tiling
 
 LOWEST = 0.05
 """The native score from which candidates are kept: to a threshold above .23, what is less counts for nothing (WEAK)."""
-MOST_ENLARGED = 3.2
-"""Pictures are enlarged by no more to stand in for large ones, as in the pack's own enlarging look."""
 OVERLAP = {ObjectClass.FACE: 0.4}
 TIGHT = 0.5
 """Overlap that counts as found; faces are labelled more loosely than other things."""
@@ -71,21 +64,6 @@ def scenes(components: Sequence[Component], sets: Sequence[LabelledSet]) -> list
         made.append(_scene(components, picture, finds, labelled.pixels(picture)))
         if len(made) % REPORTED == 0:
             print(f"looked at {len(made)} pictures", file=sys.stderr, flush=True)
-    return made
-
-
-def enlarged(component: Component, sets: Sequence[LabelledSet]) -> list[Scene]:
-    """What a look at large pictures only sees in those that become large enough for it when they are enlarged."""
-    made = []
-    side = max(component.spec.input.longest, component.spec.input.above + 1)
-    for labelled, picture in _pictures(sets, component.classes):
-        pixels = labelled.pixels(picture)
-        height, width = pixels.shape[:2]
-        factor = min(side / max(width, height), MOST_ENLARGED)
-        size = round(width * factor), round(height * factor)
-        if factor > 1 and component.spec.input.takes(*size):
-            larger = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-            made.append(_scene([component], picture, component.classes, larger, factor))
     return made
 
 
@@ -145,13 +123,8 @@ def _scene(
     picture: LabelledPicture,
     finds: frozenset[ObjectClass],
     pixels: NDArray[np.uint8],
-    factor: float = 1.0,
 ) -> Scene:
-    """``factor``: by which the pixels are larger than the picture as it is labelled."""
-    labelled = {}
-    for name in finds & picture.classes:
-        objects, ignored = labelled_boxes(picture, name)
-        labelled[name] = objects * factor, ignored * factor
+    labelled = {name: labelled_boxes(picture, name) for name in ObjectClass if name in finds & picture.classes}
     windows = layout(pixels.shape[1], pixels.shape[0], AUTO).windows
     seen = {}
     for component in components:

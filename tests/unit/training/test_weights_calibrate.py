@@ -17,10 +17,11 @@ from support.labelled import SIDE, bright_network, drawn, face, write_pack, writ
 from training.command import main
 from training.errors import WeightsInvalid
 from training.weights import looks
-from training.weights.calibrate_step import FUSED_PRECISION, LEAST_OBJECTS, working_point
+from training.weights.calibrate_step import FUSED_PRECISION, LEAST_OBJECTS, nearest, working_point
 from training.weights.curve import Curve
 from training.weights.manifest import with_threshold
 from velum_pipeline.detect import Detector, Runtime
+from velum_pipeline.detect.spec import ComponentSpec
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, Tiling
 from velum_pipeline.packs import PackRegistry
 from velum_pipeline.packs.manifest import read_manifest
@@ -278,26 +279,31 @@ def test_it_says_the_same_again(pack: Path, tmp_path: Path) -> None:
     assert (pack / "pack.toml").read_text() == once
 
 
-def test_enlarged_pictures_stand_in_for_large_ones(
+def test_a_look_for_larger_pictures_follows_one_of_its_network(
     pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is found by them moves with its class; where none becomes large enough, the threshold stays."""
     graded(tmp_path / "work" / "validation" / "grey", BRIGHTER_IS_SURER)
-    with_look(pack, "again")
     with_look(pack, "large", ", above = 100")
-    with_look(pack, "huge", ", above = 1000")
     assert calibrate(pack, tmp_path / "work") == 0
-    plain, _, large, huge, _ = capsys.readouterr().out.splitlines()
-    assert "of 40 objects" in large
-    assert "stays: 0 objects are too few" in huge
-    odds = [
-        [score / (1 - score) for score in (float(line.split("threshold ")[1].split(",")[0]), written)]
-        for line, written in ((plain, thresholds(pack)[0]), (large, thresholds(pack)[2]))
-    ]
-    moved = [after / before for before, after in odds]
-    assert moved[0] > 1.1
-    assert moved[1] == pytest.approx(moved[0], rel=0.02)
-    assert thresholds(pack)[3] == 0.3
+    assert "as bright: no picture is so large" in capsys.readouterr().out.splitlines()[1]
+    own, large = thresholds(pack)
+    assert large == own != 0.5
+
+
+def test_of_several_looks_the_nearest_in_size_is_followed() -> None:
+    specs = {spec.name: spec for spec in map(sized, (256, 320, 640, 1280))}
+    specs["other"] = sized(512).model_copy(update={"name": "other", "file": "other.onnx"})
+    known = frozenset(specs) - {"look-1280"}
+    assert nearest(specs["look-1280"], specs.values(), known) == "look-640"
+    assert nearest(specs["look-256"], specs.values(), known - {"look-256"}) == "look-320"
+    assert nearest(specs["other"], specs.values(), known - {"other"}) is None
+
+
+def sized(side: int) -> ComponentSpec:
+    taken = {"kind": "dynamic", "multiple": 32, "max_side": side, "fit": "pad", "colour": "rgb"}
+    face = {"face": {"threshold": 0.5}}
+    fields = {"name": f"look-{side}", "file": "one.onnx", "licence": "none", "decoder": "street"}
+    return ComponentSpec.model_validate({**fields, "classes": face, "input": taken})
 
 
 @pytest.mark.parametrize(
