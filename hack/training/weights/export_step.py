@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the files into the pack, and into its manifest their hashes and how outlines are drawn."""
     manifest: Path = arguments.pack / MANIFEST
     text = manifest.read_text()
+    torch.manual_seed(arguments.seed)  # of the pictures that the files are checked with
     with tempfile.TemporaryDirectory(dir=arguments.pack, prefix=".export-") as folder:
         made: list[Path] = []
         for name, network, form, other in networks(arguments):
