@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.detector.trunk import Features
+from training.detector.trunk import Features, doubled
 
 STRIDES = (4, 8, 16, 32)
 CLASSES = ("face", "license-plate")
@@ -114,8 +114,8 @@ class Tower(nn.Module):
             )
         ]
         p32 = self.falling[2](levels[2])
-        p16 = self.falling[1](levels[1] + _doubled(p32))
-        p8 = self.falling[0](levels[0] + _doubled(p16))
+        p16 = self.falling[1](levels[1] + doubled(p32))
+        p8 = self.falling[0](levels[0] + doubled(p16))
         q16 = self.rising[0](p16 + self.halve[0](p8))
         q32 = self.rising[1](p32 + self.halve[1](q16))
         eight, sixteen, thirtytwo = (
@@ -135,7 +135,3 @@ def _start(answer: nn.Module) -> None:
     bias = torch.tensor([PRIOR] * len(CLASSES) + [FIRST_SIDE] * SIDES + [0.0] * CORNERS)
     with torch.no_grad():
         answer.bias.copy_(bias.repeat(answer.out_channels // ROWS))
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -147,44 +148,67 @@ class Features:
         return cls(tensors[0], (tensors[1], tensors[2], tensors[3]), (tensors[4], tensors[5], tensors[6]))
 
 
-class Trunk(nn.Module):
-    """PicoDet-S: pixels to features, and features to what the head says of COCO's labels."""
+class Descent(NamedTuple):
+    """What the way down gives: the stem's features at stride 4, the backbone's at 8, 16, 32, the lateral layer's at 32
+    and the neck's at 16 and 8 before it turns."""
+
+    stem: Tensor
+    backbone: tuple[Tensor, Tensor, Tensor]
+    l32: Tensor
+    t16: Tensor
+    n8: Tensor
+
+
+class WayDown(nn.Module):
+    """PicoDet-S's backbone, and its neck down to stride 8."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, found: Convolutions) -> None:
-        """Take all 133 convolutions."""
+        """Take the convolutions of the stem, the backbone and the neck's first half."""
         super().__init__()
-        self.unit_deviation = False
         self.stem = Swish(found)
         self.stages = nn.ModuleList(
             [nn.Sequential(Halving(found), *[Keeping(found) for _ in range(count)]) for count in STAGES]
         )
         self.lateral = nn.ModuleList([Swish(found) for _ in STAGES])
         self.down_16, self.down_8 = CrossStage(found), CrossStage(found)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+
+    def down(self, s2: Tensor) -> Descent:
+        """From the stem's features at stride 2."""
+        s4 = functional.max_pool2d(s2, 3, 2, 1)
+        c8 = self.stages[0](s4)
+        c16 = self.stages[1](c8)
+        c32 = self.stages[2](c16)
+        l8, l16, l32 = (layer(c) for layer, c in zip(self.lateral, (c8, c16, c32), strict=True))
+        t16 = self.down_16(torch.cat([doubled(l32), l16], 1))
+        return Descent(s4, (c8, c16, c32), l32, t16, self.down_8(torch.cat([doubled(t16), l8], 1)))
+
+
+class Trunk(WayDown):
+    """PicoDet-S: pixels to features, and features to what the head says of COCO's labels."""
+
+    def __init__(self, found: Convolutions) -> None:
+        """Take all 133 convolutions."""
+        super().__init__(found)
+        self.unit_deviation = False
         self.halve_8, self.up_16 = nn.Sequential(Swish(found), Swish(found)), CrossStage(found)
         self.halve_16, self.up_32 = nn.Sequential(Swish(found), Swish(found)), CrossStage(found)
         self.far_lateral = nn.Sequential(Swish(found), Swish(found))
         self.far_neck = nn.Sequential(Swish(found), Swish(found))
         self.heads = nn.ModuleList([nn.Sequential(*[Swish(found) for _ in range(4)], _conv(found)) for _ in STRIDES])
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     def features(self, pixels: Tensor) -> tuple[Features, Tensor]:
         """(B, 3, H, W) RGB 0..255, sides multiples of 32, to the tower's features and the neck's at stride 64."""
         centred = pixels - self.mean
-        stem = functional.max_pool2d(self.stem(centred if self.unit_deviation else centred / self.std), 3, 2, 1)
-        c8 = self.stages[0](stem)
-        c16 = self.stages[1](c8)
-        c32 = self.stages[2](c16)
-        l8, l16, l32 = (layer(c) for layer, c in zip(self.lateral, (c8, c16, c32), strict=True))
-        t16 = self.down_16(torch.cat([_doubled(l32), l16], 1))
-        n8 = self.down_8(torch.cat([_doubled(t16), l8], 1))
-        n16 = self.up_16(torch.cat([self.halve_8(n8), t16], 1))
-        n32 = self.up_32(torch.cat([self.halve_16(n16), l32], 1))
-        n64 = self.far_lateral(l32) + self.far_neck(n32)
-        return Features(stem, (c8, c16, c32), (n8, n16, n32)), n64
+        down = self.down(self.stem(centred if self.unit_deviation else centred / self.std))
+        n16 = self.up_16(torch.cat([self.halve_8(down.n8), down.t16], 1))
+        n32 = self.up_32(torch.cat([self.halve_16(n16), down.l32], 1))
+        n64 = self.far_lateral(down.l32) + self.far_neck(n32)
+        return Features(down.stem, down.backbone, (down.n8, n16, n32)), n64
 
     def head(self, neck: tuple[Tensor, Tensor, Tensor], far: Tensor) -> list[Tensor]:
         """Per stride (B, rows + 4 * BINS, H / s, W / s): logits of the labels, then of the sides' bins."""
@@ -215,7 +239,8 @@ class Trunk(nn.Module):
             head[-1] = cut
 
 
-def _doubled(x: Tensor) -> Tensor:
+def doubled(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, C, 2 H, 2 W), each pixel four times."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 

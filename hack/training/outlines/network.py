@@ -16,42 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import checkpoints
-from training.detector.trunk import MEAN, STAGES, STD, Convolutions, CrossStage, Folded, Halving, Keeping, Swish, Trunk
+from training.detector.trunk import Convolutions, Folded, Trunk, WayDown
 from training.errors import CheckpointInvalid
 
 Layout = Sequence[tuple[tuple[int, ...], int]]
 """Of each convolution that is taken from PicoDet: the shape of its weight and its stride."""
 
 
-class Encoder(nn.Module):
+class Encoder(WayDown):
     """PicoDet-S without what it needs for large objects and boxes."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, found: Convolutions) -> None:
-        """Take the convolutions of the stem, the backbone and the way down to stride 8."""
-        super().__init__()
-        self.stem = Swish(found)
-        self.stages = nn.ModuleList(
-            [nn.Sequential(Halving(found), *[Keeping(found) for _ in range(count)]) for count in STAGES]
-        )
-        self.lateral = nn.ModuleList([Swish(found) for _ in STAGES])
-        self.down_16, self.down_8 = CrossStage(found), CrossStage(found)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(B, 3, S, S) RGB 0..255 to strides 2 (24 channels), 4 (24), 8 (backbone, 96), 8 and 16 (neck, 96)."""
         s2 = self.stem((crops - self.mean) / self.std)
-        s4 = functional.max_pool2d(s2, 3, 2, 1)
-        c8 = self.stages[0](s4)
-        c16 = self.stages[1](c8)
-        c32 = self.stages[2](c16)
-        l8, l16, l32 = (layer(c) for layer, c in zip(self.lateral, (c8, c16, c32), strict=True))
-        t16 = self.down_16(torch.cat([_doubled(l32), l16], 1))
-        n8 = self.down_8(torch.cat([_doubled(t16), l8], 1))
-        return s2, s4, c8, n8, t16
+        down = self.down(s2)
+        return s2, down.stem, down.backbone[0], down.n8, down.t16
 
 
 def separable(channels: int, out: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
@@ -110,10 +89,6 @@ class OutlineNetwork(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """See the class."""
         return _smoothly(self.decoder(self.encoder(crops)))[:, 0]
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def _smoothly(x: Tensor) -> Tensor:

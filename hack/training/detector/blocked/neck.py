@@ -7,15 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.detector.blocked.convolutions import Channels, picked
-from training.detector.trunk import CrossStage, Trunk
+from training.detector.trunk import CrossStage, Trunk, doubled
 
 CHANNELS = 96
 HALVES = (range(CHANNELS), range(CHANNELS, 2 * CHANNELS))
-
-
-def doubled(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, C, 2 H, 2 W), each pixel four times."""
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class Raised(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.detector.blocked.convolutions import Channels, padded, picked
-from training.detector.blocked.neck import doubled
 from training.detector.tower import EARLY_CHANNELS, NECK_CHANNELS, STEM_CHANNELS, Tower
+from training.detector.trunk import doubled
 
 
 class Lateral(nn.Module):
