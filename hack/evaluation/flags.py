@@ -2,6 +2,7 @@
 
   hack/evaluate --pack street --data ../shared/data/eval --json out.json
   hack/evaluate --pack street --pack street+centerface --peer "deface:face=python hack/peers/deface_detect.py"
+  hack/evaluate outlines --help       how right outlines are, given the boxes
   hack/evaluate privacy --help        what an attacker recovers from anonymized pictures
 
 A set is a folder with pictures and annotations.json, at any depth below DIR. An object is found if a detection overlaps

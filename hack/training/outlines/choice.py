@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from training.outlines.measure import Labelled, Logits, crops_of, jittered, logits, scores, summary
+from evaluation.outlines import jittered, summary
+from training.outlines.measure import Labelled, Logits, crops_of, logits, scores
 from training.outlines.network import OutlineNetwork
 from training.outlines.windows import MARGIN, Box
 

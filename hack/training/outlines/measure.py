@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.coverage import outline
+from evaluation.outlines import FEWEST_PIXELS, Score
 from training.labels.hand import IMAGES
 from training.outlines.masks import Bits, decoded
 from training.outlines.network import OutlineNetwork
-from training.outlines.sources import CLASSES, Source, read_rgb
+from training.outlines.sources import Source, read_rgb
 from training.outlines.windows import MARGIN, Box, Pixels, cut
 from velum_pipeline.detect.crops import Crop
 from velum_pipeline.detect.outlines import widened
@@ -24,8 +25,6 @@ from velum_pipeline.detect.prototypes import LogitMap
 
 Logits = NDArray[np.float32]
 BATCH = 16
-FEWEST_PIXELS = 30
-"""Of an outline; below that a pixel more or less is the whole figure."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,6 @@ class Labelled:
     box: Box
     picture: Pixels
     truth: Bits
-
-
-@dataclass(frozen=True)
-class Score:
-    """Of one object. iou, recall: 0..1; excess: pixels beyond the outline, as a fraction of it."""
-
-    cls: str
-    iou: float
-    recall: float
-    excess: float
 
 
 def logits(network: OutlineNetwork, crops: Sequence[Pixels], mirrored: bool = False) -> Logits:
@@ -83,42 +72,13 @@ def scores(
     for item, values, box in zip(labelled, said, boxes, strict=True):
         height, width = item.truth.shape
         mask = hidden(values, box, width, height, threshold, grow)
-        both, area, drawn_area = (int(np.count_nonzero(one)) for one in (mask & item.truth, mask, item.truth))
-        found.append(Score(item.cls, both / (area + drawn_area - both), both / drawn_area, (area - both) / drawn_area))
-    return found
-
-
-def jittered(boxes: Iterable[Box], share: float, seed: int | Sequence[int] = 1) -> list[Box]:
-    """The boxes with each side moved by a normal deviation of ``share`` of the size."""
-    random = np.random.default_rng(seed)
-    found = []
-    for x1, y1, x2, y2 in boxes:
-        across, down = share * (x2 - x1), share * (y2 - y1)
-        moved = (random.normal(0, 1, 4) * (across, down, across, down) + (x1, y1, x2, y2)).tolist()
-        found.append((moved[0], moved[1], moved[2], moved[3]))
+        found.append(Score.of(item.cls, mask, item.truth))
     return found
 
 
 def crops_of(labelled: Sequence[Labelled], boxes: Sequence[Box], side: int) -> list[Pixels]:
     """The crops that the network sees."""
     return [cut(item.picture, box, side) for item, box in zip(labelled, boxes, strict=True)]
-
-
-def summary(found: Sequence[Score]) -> dict[str, dict[str, float]]:
-    """Per class: how many, mean IoU, mean recall, its tenth percentile, mean excess."""
-    table = {}
-    for cls in CLASSES:
-        own = [score for score in found if score.cls == cls]
-        if own:
-            recalls = [score.recall for score in own]
-            table[cls] = {
-                "count": len(own),
-                "iou": float(np.mean([score.iou for score in own])),
-                "recall": float(np.mean(recalls)),
-                "p10": float(np.percentile(recalls, 10)),
-                "excess": float(np.mean([score.excess for score in own])),
-            }
-    return table
 
 
 def labelled_sources(data: Path, sources: Iterable[Source]) -> list[Labelled]:

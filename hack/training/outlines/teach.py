@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.outlines import jittered
 from training.errors import TeacherInvalid
 from training.labels.boxes import iou
 from training.labels.hand import IMAGES
 from training.outlines import lessons
 from training.outlines.lessons import Lesson
 from training.outlines.masks import box_of, encoded
-from training.outlines.measure import jittered, logits
+from training.outlines.measure import logits
 from training.outlines.network import OutlineNetwork, fingerprint
 from training.outlines.sources import Example, Source
 from training.outlines.windows import Box, cut, pasted

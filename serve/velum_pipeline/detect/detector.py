@@ -74,6 +74,11 @@ class Detector:
         self._lock = threading.Lock()
 
     @property
+    def outliners(self) -> Mapping[ObjectClass, Outliner]:
+        """What draws the outlines of each class."""
+        return self._outliners
+
+    @property
     def classes(self) -> frozenset[ObjectClass]:
         """Everything that at least one component finds in every format."""
         return frozenset().union(*(component.classes for component in self.components if component.spec.always))

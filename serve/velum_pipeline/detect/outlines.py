@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import cv2
@@ -47,12 +48,19 @@ class Outliner:
         self._source = f"{pack}/{spec.name}"
         self._session = session
         self._batch = max(1, runtime.batch_pixels // spec.side**2) if session.batches else 1
-        self._bias = np.float32(math.log(spec.threshold / (1 - spec.threshold)))
+        self._bias = _logit(spec.threshold)
 
     @classmethod
     def load(cls, spec: OutlineSpec, model: bytes, runtime: Runtime) -> Outliner:
         """An outliner with a session of its own. Raises ModelInvalid."""
         return cls(spec, open_session(spec, model, runtime), runtime)
+
+    def cut_at(self, threshold: float, grow: float) -> Outliner:
+        """The same network, with masks cut at another probability and widened otherwise; see OutlineSpec."""
+        other = copy(self)
+        other.spec = self.spec.model_copy(update={"threshold": threshold, "grow": grow})
+        other._bias = _logit(threshold)
+        return other
 
     def outlined(self, found: Candidates, picture: NDArray[np.uint8], period: int | None) -> Outlined:
         """``found`` (picture pixels, best first) with outlines for the rows that had none.
@@ -121,6 +129,10 @@ def widened(logits: Floats, pitch: tuple[float, float], radius: float) -> Floats
     x, y = np.arange(-columns, columns + 1), np.arange(-rows, rows + 1)
     kernel = (x[None] / (across + 0.5)) ** 2 + (y[:, None] / (down + 0.5)) ** 2 <= 1
     return np.asarray(cv2.dilate(logits, kernel.astype(np.uint8)), np.float32)
+
+
+def _logit(probability: float) -> np.float32:
+    return np.float32(math.log(probability / (1 - probability)))
 
 
 def by_class(outliners: Sequence[Outliner]) -> Mapping[ObjectClass, Outliner]:

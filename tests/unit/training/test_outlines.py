@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.outlines import summary
 from support.picodet import write_picodet
 from training import command
 from training.detector.trunk import load_trunk
 from training.errors import CheckpointInvalid, SetInvalid
 from training.outlines import step
-from training.outlines.measure import Labelled, crops_of, logits, scores, summary
+from training.outlines.measure import Labelled, crops_of, logits, scores
 from training.outlines.network import OutlineNetwork, layout, load_network, taken
 from training.outlines.sources import Example, read_examples, read_sources
 from training.outlines.trainer import Pool, Round, advance, restore, save, started

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.outlines import jittered
 from training.errors import TeacherInvalid
 from training.outlines import choice, teach
 from training.outlines.augment import augmented
 from training.outlines.losses import loss
 from training.outlines.masks import box_of, decoded, encoded, filled
-from training.outlines.measure import Labelled, hidden, jittered
+from training.outlines.measure import Labelled, hidden
 from training.outlines.sources import Example, Source, taught
 from training.outlines.windows import Box, cut, onto, pasted, warped, window
 
