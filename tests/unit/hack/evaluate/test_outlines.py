@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from evaluation import outlines
 from evaluation.outlines import Score, summary
 from support import outlinenet, streetnet
 
+SCRIPT = Path(__file__).resolve().parents[4] / "hack" / "evaluate"
 SIDE, RADIUS = 256, 60
 ANGLES = np.linspace(0, 2 * np.pi, 90, endpoint=False)
 Make = Callable[..., Path]
@@ -79,6 +82,13 @@ def test_an_object_for_which_nothing_is_drawn_counts_with_its_box(data: Path, pa
     half = next(row for row in rows(data, pack, tmp_path) if row["cut"] == "half")
     assert half["recall"] == 1
     assert half["iou"] == pytest.approx(np.pi / 4, abs=0.01)
+
+
+def test_it_is_a_command_of_hack_evaluate(data: Path, pack: Path) -> None:
+    write_discs(data / "a", [[disc(100, 100)]])
+    typed = [sys.executable, str(SCRIPT), "outlines", "--data", str(data), "--pack", str(pack)]
+    said = subprocess.run(typed, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines()[-1].startswith("| all sets | person | 1 | moved |")
 
 
 @pytest.mark.parametrize(
