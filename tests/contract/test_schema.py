@@ -4,6 +4,8 @@ Left out are the two checks that ask whether input is accepted exactly when the 
 spellings than a schema can say (`True`, `yes`, an empty value), and refuses valid values together (no class at all).
 """
 
+import re
+
 import httpx
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,9 @@ CHECKS = [
 ]
 
 
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A header's name (RFC 9110, 5.6.2). What has another is no HTTP, and is answered before there is an operation."""
+
 schema = schemathesis.openapi.from_dict(document())
 
 
@@ -28,6 +33,8 @@ def test_the_server_serves_this_document(client: httpx.Client) -> None:
 
 
 @schema.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_server_keeps_to_its_document(server: VelumUp, case: schemathesis.Case) -> None:
+    for name in [name for name in case.headers or {} if not TOKEN.fullmatch(name)]:
+        del case.headers[name]
     case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=60)
