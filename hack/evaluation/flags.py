@@ -31,9 +31,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from environment import shared
 from evaluation.annotations import class_named
 from evaluation.measure import Settings
+from evaluation.sets import add_data
 from velum.errors import InvalidInput
 from velum_ingress.parameters.structured import FORMAT
 from velum_pipeline.errors import PipelineError
@@ -49,15 +49,13 @@ def _positive(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The options, with this page as help."""
-    home = shared()
-    data = home / "data" / "eval" if home else None
     command = argparse.ArgumentParser(
         prog="hack/evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = command.add_argument
     add("--pack", action="append", default=[], help="known pack, folder with pack.toml, or several joined by +; repeat")
     add("--peer", action="append", default=[], metavar="NAME[:CLASSES]=COMMAND", help="any command, see above; repeat")
-    add("--data", type=Path, default=data, required=data is None, metavar="DIR", help=f"the sets (default: {data})")
+    add_data(command)
     add("--format", default="auto", help="as in the API: whole, auto, pano:WIDTH or tiles as JSON (default: auto)")
     add("--json", type=Path, metavar="FILE", help="write the rows here")
     add("--sheet", type=Path, metavar="FILE.png", help="what was missed at IoU 0.3 (default: beside --json)")

@@ -29,12 +29,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from environment import shared
 from evaluation.command import weights_folders
 from evaluation.coverage import outline
 from evaluation.errors import EvaluationError, SubjectInvalid
 from evaluation.report import ALL_SETS
-from evaluation.sets import LabelledObject, LabelledSet, find_sets
+from evaluation.sets import LabelledObject, LabelledSet, add_data, find_sets
 from evaluation.subjects import load_packs
 from velum_pipeline.detect import Runtime
 from velum_pipeline.detect.candidates import Candidates
@@ -111,14 +110,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    home = shared()
-    data = home / "data" / "eval" if home else None
     command = argparse.ArgumentParser(
         prog="hack/evaluate outlines", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = command.add_argument
     add("--pack", default="velum-street", help="known pack, or folder with pack.toml (default: %(default)s)")
-    add("--data", type=Path, default=data, required=data is None, metavar="DIR", help=f"the sets (default: {data})")
+    add_data(command)
     add("--json", type=Path, metavar="FILE", help="write the rows here")
     add("--packs", action="append", type=Path, default=[], metavar="FOLDER", help="more packs or weights; repeat")
     return command

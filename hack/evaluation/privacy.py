@@ -38,6 +38,7 @@ from evaluation.attack.likelihood import Redaction
 from evaluation.attack.ranks import rank1, wilson
 from evaluation.attack.redactions import Deface, more, ours
 from evaluation.errors import EvaluationError, SetInvalid
+from evaluation.sets import add_data
 
 FACES = 300
 DRAWS = 4
@@ -98,13 +99,12 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     home = shared()
-    data = home / "data" / "eval" if home else None
     train = home / "training" if home and (home / "training").is_dir() else None
     command = argparse.ArgumentParser(
         prog="hack/evaluate privacy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = command.add_argument
-    add("--data", type=Path, default=data, required=data is None, metavar="DIR", help=f"the sets (default: {data})")
+    add_data(command)
     add("--train", type=Path, default=train, metavar="DIR", help=f"more faces to train on (default: {train})")
     add("--json", type=Path, metavar="FILE", help="write {method: rank-1} here")
     add("--faces", type=_count, default=FACES, metavar="N", help=f"size of the gallery (default: {FACES})")

@@ -7,6 +7,7 @@ neither right nor wrong there.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from environment import shared
 from evaluation.annotations import ANNOTATIONS, PictureEntry, class_named, read_entries
 from evaluation.errors import SetInvalid
 from velum_pipeline import media
@@ -90,6 +92,15 @@ class LabelledSet:
         if any(one is not None and one != other for one, other in zip(stated, actual, strict=True)):
             raise SetInvalid(self.name, _disagreement(picture.file, stated, actual))
         return pixels
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Declare --data: the shared sets, where there are any."""
+    home = shared()
+    data = home / "data" / "eval" if home else None
+    command.add_argument(
+        "--data", type=Path, default=data, required=data is None, metavar="DIR", help=f"the sets (default: {data})"
+    )
 
 
 def find_sets(folder: Path) -> list[LabelledSet]:

@@ -20,7 +20,7 @@ from training.outlines.network import OutlineNetwork
 from training.outlines.sources import Source, read_rgb
 from training.outlines.windows import MARGIN, Box, Pixels, cut
 from velum_pipeline.detect.crops import Crop
-from velum_pipeline.detect.outlines import widened
+from velum_pipeline.detect.outlines import logit, widened
 from velum_pipeline.detect.prototypes import LogitMap
 
 Logits = NDArray[np.float32]
@@ -54,7 +54,7 @@ def hidden(said: Logits, box: Box, width: int, height: int, threshold: float, gr
     """What the pipeline hides of a width x height picture: above the threshold, then wider by ``grow`` of √area."""
     crop = Crop.around(np.array(box, np.float32), MARGIN, len(said))
     radius = grow * math.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 0.0))
-    marked = widened(said - np.float32(math.log(threshold / (1 - threshold))), crop.pitch, radius)
+    marked = widened(said - logit(threshold), crop.pitch, radius)
     low = [math.floor(start) for start in crop.origin]
     high = [math.ceil(start + pitch * crop.side) for start, pitch in zip(crop.origin, crop.pitch, strict=True)]
     x1, y1, x2, y2 = max(low[0], 0), max(low[1], 0), min(high[0], width), min(high[1], height)

@@ -88,8 +88,9 @@ def run(arguments: argparse.Namespace) -> None:
     detector = PackRegistry([arguments.pack]).load([name], Runtime(threads=max(1, arguments.threads)))
     sets = find_sets(arguments.validation or kept_back(arguments.work / VALIDATION))
     components = [component for component in detector.components if component.spec.inside is None]
-    text = path.read_text()
-    for object_class, chosen in calibrated(components, sets).items():
+    found = calibrated(components, sets)
+    text = path.read_text()  # not before: looking takes minutes, and what an export wrote meanwhile must stay
+    for object_class, chosen in found.items():
         for look in sorted(chosen.moved):
             text = with_threshold(text, look, object_class, chosen.thresholds[look])
     if not arguments.dry:

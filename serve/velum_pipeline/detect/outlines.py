@@ -48,7 +48,6 @@ class Outliner:
         self._source = f"{pack}/{spec.name}"
         self._session = session
         self._batch = max(1, runtime.batch_pixels // spec.side**2) if session.batches else 1
-        self._bias = _logit(spec.threshold)
 
     @classmethod
     def load(cls, spec: OutlineSpec, model: bytes, runtime: Runtime) -> Outliner:
@@ -59,7 +58,6 @@ class Outliner:
         """The same network, with masks cut at another probability and widened otherwise; see OutlineSpec."""
         other = copy(self)
         other.spec = self.spec.model_copy(update={"threshold": threshold, "grow": grow})
-        other._bias = _logit(threshold)
         return other
 
     def outlined(self, found: Candidates, picture: NDArray[np.uint8], period: int | None) -> Outlined:
@@ -102,7 +100,7 @@ class Outliner:
     def _segment(self, box: Floats, crop: Crop, logits: Floats) -> tuple[Piece, ...] | None:
         """What is drawn for a box (4,), None where nothing is marked."""
         area = max(float(box[2] - box[0]), 0.0) * max(float(box[3] - box[1]), 0.0)
-        marked = widened(logits - self._bias, crop.pitch, self.spec.grow * math.sqrt(area))
+        marked = widened(logits - logit(self.spec.threshold), crop.pitch, self.spec.grow * math.sqrt(area))
         rows, columns = (np.flatnonzero((marked > 0).any(axis=axis)) for axis in (1, 0))
         if not rows.size:
             return None
@@ -131,7 +129,8 @@ def widened(logits: Floats, pitch: tuple[float, float], radius: float) -> Floats
     return np.asarray(cv2.dilate(logits, kernel.astype(np.uint8)), np.float32)
 
 
-def _logit(probability: float) -> np.float32:
+def logit(probability: float) -> np.float32:
+    """What a network says before the sigmoid where it means this probability, above 0 and below 1."""
     return np.float32(math.log(probability / (1 - probability)))
 
 
