@@ -3,6 +3,8 @@
     PipelineError
     ├── OptionError          an option is out of range; ``field`` names it
     ├── StageFailed          a stage of ours broke its own promise: no picture comes out
+    ├── UnsupportedEncoder   a video cannot be written with the codec that is set on this machine
+    ├── Cancelled            whoever asked for the work does not want it any more
     └── MediaError           the file cannot be worked on; ``reason`` is a stable word
         ├── UnsupportedMedia     not a format (or a variant of one) that we read
         ├── EmptyMedia           no bytes at all
@@ -34,6 +36,14 @@ class OptionError(PipelineError):
 
 class StageFailed(PipelineError):
     """A stage finished with something that must not be shown; there is no picture."""
+
+
+class UnsupportedEncoder(PipelineError):
+    """Videos cannot be written with the codec or preset that is set, on this machine."""
+
+
+class Cancelled(PipelineError):
+    """Work was given up because nobody wants it any more."""
 
 
 class MediaError(PipelineError):
