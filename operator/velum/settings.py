@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
@@ -30,6 +30,7 @@ def _listed(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+VideoCodec = Literal["x264", "x265", "svtav1", "h264_nvenc", "hevc_nvenc"]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -52,7 +53,7 @@ class LimitSettings(BaseSettings):
     model_config = _config("VELUM_LIMIT_")
 
     upload_bytes: int = Field(2 << 30, gt=0, description="Largest upload or URL source, in bytes.")
-    pixels: int = Field(300_000_000, gt=0, description="Largest picture, in pixels.")
+    pixels: int = Field(300_000_000, gt=0, description="Largest picture, in pixels; of videos, see the group `video`.")
     queue: int = Field(10_000, gt=0, description="Unfinished tasks from which on new ones are answered 503.")
     sync_seconds: float = Field(600.0, gt=0, description="How long a synchronous request waits for its result.")
 
@@ -130,6 +131,22 @@ class ServingSettings(BaseSettings):
     cache: Path | None = Field(None, description="Folder of fetched weights, as the replicas see it.")
 
 
+class VideoSettings(BaseSettings):
+    """How videos are written, and which are refused."""
+
+    model_config = _config("VELUM_VIDEO_")
+
+    codec: VideoCodec = Field("x264", description="Encoder of results; those of NVIDIA need a card that has them.")
+    preset: str = Field(
+        "",
+        max_length=32,
+        pattern=r"^[a-z0-9]*$",
+        description="The encoder's preset, in its own words; empty: a fast one of ours (veryfast for x264).",
+    )
+    frame_pixels: int = Field(36_000_000, gt=0, description="Largest frame, in pixels.")
+    frame_rate: int = Field(1000, gt=0, description="Most frames per second.")
+
+
 class ControllerSettings(BaseSettings):
     """The controller."""
 
@@ -153,6 +170,7 @@ class Settings(BaseModel):
     source: SourceSettings
     api: ApiSettings
     serving: ServingSettings
+    video: VideoSettings
     controller: ControllerSettings
 
     @classmethod

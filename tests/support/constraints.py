@@ -63,6 +63,7 @@ FULL: dict[str, dict[str, Any]] = {
             "classes": ["face"],
             "scale": {"minReplicas": 0, "maxReplicas": 1000},
             "batch": {},
+            "video": {},
         },
         "status": {"conditions": [CONDITION]},
     },

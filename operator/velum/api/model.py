@@ -76,6 +76,17 @@ class Batch(Frozen):
     wait_millis: int = Field(2, ge=0, le=1000, description="How long a batch waits for more pictures.")
 
 
+class VideoDetection(Frozen):
+    """How videos are looked at."""
+
+    detect_every: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Detectors look at every n-th frame; tracks cover the frames between, grown by what is unsure.",
+    )
+
+
 class ModelSpec(Frozen):
     """Which detectors, on what, how many."""
 
@@ -88,6 +99,7 @@ class ModelSpec(Frozen):
     threads: int = Field(0, ge=0, le=256, description="Threads of a replica's detectors; 0 follows cpuMillis.")
     scale: Scale = Field(default_factory=Scale, description="How many replicas.")
     batch: Batch = Field(default_factory=Batch, description="How pictures are batched.")
+    video: VideoDetection = Field(default_factory=VideoDetection, description="How videos are looked at.")
 
 
 class ModelStatus(Frozen):
@@ -121,4 +133,13 @@ class AnonymizationModel(Frozen):
         return self.metadata.name
 
 
-__all__ = ["DNS_LABEL", "AnonymizationModel", "Batch", "ClassName", "ModelSpec", "ModelStatus", "Scale"]
+__all__ = [
+    "DNS_LABEL",
+    "AnonymizationModel",
+    "Batch",
+    "ClassName",
+    "ModelSpec",
+    "ModelStatus",
+    "Scale",
+    "VideoDetection",
+]

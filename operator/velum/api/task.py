@@ -194,7 +194,7 @@ class Classes(Frozen):
 
 
 class Ignore(Frozen):
-    """A rectangle in which nothing is anonymized, in pixels of the displayed picture."""
+    """A rectangle in which nothing is anonymized, in pixels of the displayed picture or frame."""
 
     left: int = Field(ge=0, le=1_000_000, description="Left edge.")
     top: int = Field(ge=0, le=1_000_000, description="Top edge.")
@@ -203,7 +203,7 @@ class Ignore(Frozen):
 
 
 class Tiling(Frozen):
-    """How the picture is cut for detection."""
+    """How the picture, or each frame of the video, is cut for detection."""
 
     model_config = ConfigDict(json_schema_extra=rules.schema(PANO))
 
@@ -258,22 +258,29 @@ class TaskSpec(Frozen):
     classes: Classes = Field(description="The classes of objects to find.")
     bbox: bool = Field(False, description="Anonymize the box instead of the object's shape.")
     ignores: tuple[Ignore, ...] = Field((), max_length=128, description="Rectangles in which nothing is anonymized.")
-    tiling: Tiling = Field(default_factory=Tiling, description="How the picture is cut for detection.")
-    debug: bool = Field(False, description="Draw boxes and masks on the anonymized picture.")
+    tiling: Tiling = Field(
+        default_factory=Tiling, description="How the picture, or each frame of the video, is cut for detection."
+    )
+    debug: bool = Field(False, description="Draw boxes and masks on the result.")
     score: bool = Field(False, description="Print scores; only with debug.")
     quality: int = Field(
-        90, ge=1, le=100, description="Quality of JPEG, WebP, HEIC and AVIF; without effect where lossless is true."
+        90,
+        ge=1,
+        le=100,
+        description="Quality of JPEG, WebP, HEIC, AVIF and videos; without effect where lossless is true.",
     )
-    compress_level: int = Field(5, ge=0, le=9, description="PNG compression level.")
+    compress_level: int = Field(5, ge=0, le=9, description="PNG compression level; nothing to videos.")
     lossless: bool = Field(
         False,
         description="Change nothing outside the anonymized regions: a JPEG keeps every block there bit by bit. "
-        "Lossy WebP, HEIC and AVIF are refused.",
+        "Lossy WebP, HEIC, AVIF and videos are refused.",
     )
     gps: Literal["keep", "strip"] = Field(
-        "keep", description="What becomes of the place in the picture's metadata (EXIF, XMP)."
+        "keep", description="What becomes of the place in the file's metadata (EXIF, XMP, tags and tracks of videos)."
     )
-    save_mask: Literal["all", "binary", "instance", "none"] = Field("all", description="Which masks are kept.")
+    save_mask: Literal["all", "binary", "instance", "none"] = Field(
+        "all", description="Which masks are kept; videos have none."
+    )
     mask_scale_percent: int = Field(100, ge=1, le=100, description="Size of the masks relative to the picture.")
     watermark: bool = Field(False, description="Accepted for old clients; draws nothing.")
     webhook: Webhook | None = Field(None, description="Called when the task has ended.")

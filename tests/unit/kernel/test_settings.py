@@ -44,6 +44,16 @@ def test_the_contracts_variable_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load().webhook.allow_private is True
 
 
+def test_videos_have_settings_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Settings.load().video
+    assert (video.codec, video.preset, video.frame_pixels, video.frame_rate) == ("x264", "", 36_000_000, 1000)
+    file = tmp_path / "velum.toml"
+    file.write_text("[video]\ncodec = 'svtav1'\npreset = '8'\n")
+    monkeypatch.setenv("VELUM_VIDEO_CODEC", "x265")
+    video = Settings.load(file).video
+    assert (video.codec, video.preset) == ("x265", "8"), "presets of SVT-AV1 are numbers"
+
+
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VELUM_API_CLASSES", "face, license-plate")
     monkeypatch.setenv("VELUM_SERVING_PACKS", "/packs,/more")
@@ -63,6 +73,10 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("api = 1", "api"),
         ("[api]\nendpoint = 'notaurl'", "api.endpoint"),
         ("[webhook]\nsecret = 'bad'", "webhook.secret"),
+        ("[video]\ncodec = 'wmv'", "video.codec"),
+        ("[video]\npreset = '-y /etc'", "video.preset"),
+        ("[video]\nframe_rate = 0", "video.frame_rate"),
+        ("[video]\nframe_pixels = 0", "video.frame_pixels"),
         ("[webhook]\nsecret = 'whsec_c2hvcnQ='", "webhook.secret"),
     ],
 )
