@@ -1,4 +1,4 @@
-"""The metadata document of one picture (contract v1, "Image metadata").
+"""The metadata document of one picture (contract v1, "Image metadata"), and of one frame of a video.
 
 ``size`` is [height, width]: the contract's example, [3456, 5184], is the size of an 18-megapixel camera held level,
 5184 wide and 3456 high, written in the order of an array's shape. ``bbox`` are whole pixels that enclose the detected
@@ -43,6 +43,30 @@ def document(
             for row, (*found, region) in enumerate(rows)
         ],
     }
+
+
+def frame_document(
+    name: str,
+    width: int,
+    height: int,
+    detections: Detections,
+    regions: Sequence[Region | None],
+    method: Method,
+    *,
+    time: float,
+    duration: float,
+    tracks: Sequence[int],
+    seen: Sequence[bool],
+) -> dict[str, Any]:
+    """The document of one frame; its ``id``, the frame's number, is set by whoever numbers the frames.
+
+    time, duration: seconds, when and how long the frame is shown. tracks: the number of each detection's track. seen:
+    whether a detector saw the object in this frame; otherwise its place follows from the frames around.
+    """
+    page = document(name, width, height, detections, regions, method, duration)
+    for entry, track, found in zip(page["detections"], tracks, seen, strict=True):
+        entry.update(track_id=int(track), is_interpolated=not found)
+    return {"id": None, "time": round(time, 6), **{key: page[key] for key in page if key != "id"}}
 
 
 def counts(detections: Detections) -> dict[str, int]:
