@@ -1,12 +1,12 @@
 """Flags of the commands as settings: flags win over environment, file and defaults (`velum.settings`)."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from velum.errors import InvalidInput
-from velum.settings import Settings
+from velum.settings import Settings, VideoCodec
 from velum.shipped import SHIPPED_PACK
 
 Config = Annotated[Path | None, typer.Option("--config", envvar="VELUM_CONFIG", help="Settings as TOML.")]
@@ -36,6 +36,12 @@ Namespace = Annotated[str | None, typer.Option("--namespace", help="Namespace of
 AllowPrivate = Annotated[
     bool | None,
     typer.Option("--webhook-allow-private/--webhook-public-only", help="Call private addresses as webhooks too."),
+]
+Codec = Annotated[
+    str | None, typer.Option("--video-codec", help=f"Encoder of videos: {', '.join(get_args(VideoCodec))}.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--video-preset", help="Its preset, in its own words. Default: a fast one.")
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 

@@ -74,6 +74,8 @@ def up(
     format_: flags.Format = None,
     save_mask: flags.SaveMask = None,
     model: flags.Model = None,
+    video_codec: flags.Codec = None,
+    video_preset: flags.Preset = None,
     webhook_allow_private: flags.AllowPrivate = None,
     kubeconfig: flags.Kubeconfig = None,
     namespace: flags.Namespace = None,
@@ -93,6 +95,7 @@ def up(
             storage={"input": flags.store_url(input_), "output": flags.store_url(output)},
             api=listen | flags.defaults(anonymize, model, format_, save_mask),
             serving=flags.serving(packs, pack),
+            video={"codec": video_codec, "preset": video_preset},
             webhook={"allow_private": webhook_allow_private},
             controller={"namespace": namespace},
         )

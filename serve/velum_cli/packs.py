@@ -1,17 +1,27 @@
-"""Which models a machine can offer: `default`, the same on every machine, and one for each pack whose weights are here.
+"""Which models a machine can offer: `default`, the same on every machine, one for videos by the name that the vendor's
+clients know it by, and one for each pack whose weights are here.
 
 What else lies in the cache or in a folder never changes what `default` finds: an ensemble is asked for by name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from velum.api.model import Batch, ModelSpec, Scale
+from velum.api.model import Batch, ModelSpec, Scale, VideoDetection
 from velum.errors import InvalidInput
+from velum.shipped import SHIPPED_PACK
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs.registry import PackRegistry
 
 DEFAULT_MODEL = "default"
+VIDEO_MODEL = "object-detection-v2"
+"""The vendor's name of its model for videos: faces and plates, fast. Its clients send it, so it is there by this name.
+"""
+
+VIDEO_CLASSES = (ObjectClass.FACE, ObjectClass.LICENSE_PLATE)
+VIDEO_EVERY = 3
+"""It looks at every third frame of a video: a tenth of a second at 30 frames per second, which tracks cover."""
+
 IDLE_SECONDS = 900
 """On one machine, memory is given back after a quarter of an hour; starting again takes seconds."""
 
@@ -51,9 +61,20 @@ class Offer:
     ready: tuple[str, ...]
     classes: tuple[ObjectClass, ...]
 
+    @property
+    def video(self) -> bool:
+        """Whether there is a model for videos: the pack that it is made of may have been replaced by one that is not
+        ready, or finds something else."""
+        return _offers_video(self.registry, self.ready)
+
     def models(self, cores: int) -> Iterator[tuple[str, ModelSpec]]:
-        """Yield the models: `default`, an ensemble of its packs, then each ready pack by its own name."""
+        """Yield the models: `default`, an ensemble of its packs, the one for videos, each ready pack by its own name.
+
+        A pack that has the name of the one for videos takes its place.
+        """
         yield DEFAULT_MODEL, _spec(self.registry, self.default, cores)
+        if self.video:
+            yield VIDEO_MODEL, _video_spec(self.registry, cores)
         for name in self.ready:
             yield name, _spec(self.registry, (name,), cores)
 
@@ -74,11 +95,37 @@ def offered(registry: PackRegistry, default: Sequence[str], model: str, allowed:
             "--packs", f"a pack cannot be named {DEFAULT_MODEL!r}, as the model is that requests use; change its name"
         )
     require_ready(registry, default)
-    used = tuple(default) if model == DEFAULT_MODEL else tuple(name for name in ready if name == model)
+    found: Collection[ObjectClass]
+    if model == VIDEO_MODEL and _offers_video(registry, ready):
+        used, found = (SHIPPED_PACK,), VIDEO_CLASSES
+        _require_video_classes(allowed)
+    else:
+        used = tuple(default) if model == DEFAULT_MODEL else tuple(name for name in ready if name == model)
+        found = registry.classes(used)
     require_classes(registry, used or ready, allowed, model)
-    found = registry.classes(used)
     classes = tuple(each for each in ObjectClass if each in found and (not allowed or each in allowed))
     return Offer(registry, tuple(default), ready, classes)
+
+
+def _offers_video(registry: PackRegistry, ready: Sequence[str]) -> bool:
+    return SHIPPED_PACK in ready and VIDEO_MODEL not in ready and registry.classes((SHIPPED_PACK,)) >= {*VIDEO_CLASSES}
+
+
+def _require_video_classes(allowed: Sequence[str]) -> None:
+    """Raise InvalidInput for a class that this model leaves out although its pack finds it."""
+    for name in allowed:
+        if name in list(ObjectClass) and name not in VIDEO_CLASSES:
+            raise InvalidInput("-a", f"{name}: the model {VIDEO_MODEL} finds {', '.join(VIDEO_CLASSES)} only")
+
+
+def _video_spec(registry: PackRegistry, cores: int) -> ModelSpec:
+    """Return the model for videos. Like all of them it has no replica until it is asked for."""
+    whole = _spec(registry, (SHIPPED_PACK,), cores)
+    changes = {
+        "classes": tuple(each.value for each in VIDEO_CLASSES),
+        "video": VideoDetection(detect_every=VIDEO_EVERY),
+    }
+    return whole.model_copy(update=changes)
 
 
 def _spec(registry: PackRegistry, packs: Sequence[str], cores: int) -> ModelSpec:

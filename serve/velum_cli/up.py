@@ -31,7 +31,7 @@ from velum.tasks.store import Store
 from velum_cli import listen
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.local import for_controller, with_folders
-from velum_cli.packs import DEFAULT_MODEL, Offer, offered
+from velum_cli.packs import DEFAULT_MODEL, VIDEO_MODEL, Offer, offered
 from velum_cli.sample import sample_picture
 from velum_cli.selfcheck import counted, self_check
 from velum_ingress.app import create_app
@@ -196,7 +196,8 @@ async def _watched(ray: LocalRay) -> None:
 
 def _say_ready(offer: Offer, url: str, hidden: dict[str, int], seconds: float) -> None:
     check = f"self-check: {counted(hidden)} hidden; " if hidden else ""
-    models = ", ".join([f"{DEFAULT_MODEL} ({' + '.join(offer.default)})", *offer.ready])
+    video = [VIDEO_MODEL] if offer.video else []
+    models = ", ".join([f"{DEFAULT_MODEL} ({' + '.join(offer.default)})", *video, *offer.ready])
     query = "&".join(["method=blur", *(f"{name}=true" for name in offer.classes or (ObjectClass.FACE,))])
     sys.stdout.write(
         f"\nVelum listens on {url}  ({check}ready after {seconds:.0f} s; models: {models})\n"

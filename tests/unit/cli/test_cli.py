@@ -219,5 +219,7 @@ def test_help_of_every_command_names_its_flags() -> None:
         "--save-mask",
         "--model",
         "--packs",
+        "--video-codec",
+        "--video-preset",
     ):
         assert flag in done.output

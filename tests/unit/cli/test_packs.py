@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from support.labelled import bright_network, write_pack
+from velum.api.model import ModelSpec
 from velum.errors import InvalidInput
 from velum.settings import Settings
-from velum_cli.packs import offered, require_classes, require_ready
+from velum_cli.packs import VIDEO_MODEL, offered, require_classes, require_ready
 from velum_pipeline.detect.errors import ClassNotFound
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackNotFound, WeightsMissing
@@ -38,7 +39,7 @@ def test_the_shipped_pack_is_ready_with_nothing_fetched_and_finds_everything() -
 def test_default_is_what_it_is_whatever_else_is_ready(registry: PackRegistry) -> None:
     offer = offered(registry, DEFAULT, "default", ())
     models = dict(offer.models(cores=4))
-    assert list(models) == ["default", "bright", "velum-street"]
+    assert list(models) == ["default", "object-detection-v2", "bright", "velum-street"]
     assert models["default"].packs == DEFAULT
     assert models["default"].classes == ("face", "license-plate", "person", "vehicle")
     assert models["bright"].packs == ("bright",)
@@ -53,6 +54,35 @@ def test_an_ensemble_is_default_where_it_is_asked_for(registry: PackRegistry) ->
     assert models["default"].packs == ("velum-street", "bright")
     assert models["default"].classes == ("face", "license-plate", "person", "vehicle")
     assert models["velum-street"].packs == ("velum-street",)
+
+
+def test_the_vendors_model_for_videos_is_there_by_its_name(registry: PackRegistry) -> None:
+    model = dict(offered(registry, DEFAULT, "default", ()).models(cores=2))[VIDEO_MODEL]
+    assert (model.packs, model.classes) == (("velum-street",), ("face", "license-plate"))
+    assert model.video.detect_every == 3
+    assert model.scale.min_replicas == 0, "it costs nothing until it is asked for"
+    assert ModelSpec.model_validate(model.wire()) == model
+    everywhere = dict(offered(registry, ("bright",), "default", ()).models(cores=2))
+    assert everywhere[VIDEO_MODEL] == model, "whatever `default` is made of"
+
+
+def test_requests_may_use_the_model_for_videos_when_they_name_none(registry: PackRegistry) -> None:
+    assert offered(registry, DEFAULT, VIDEO_MODEL, ()).classes == ("face", "license-plate")
+    assert offered(registry, DEFAULT, VIDEO_MODEL, ("face",)).classes == ("face",)
+    with pytest.raises(InvalidInput, match="-a: person: the model object-detection-v2 finds face, license-plate only"):
+        offered(registry, DEFAULT, VIDEO_MODEL, ("face", "person"))
+    with pytest.raises(InvalidInput, match="-a: 'hat' is not a class"):
+        offered(registry, DEFAULT, VIDEO_MODEL, ("hat",))
+
+
+def test_there_is_no_model_for_videos_where_its_pack_finds_less_or_another_has_its_name(tmp_path: Path) -> None:
+    write_pack(tmp_path / "less" / "velum-street", bright_network(), "velum-street")
+    less = offered(PackRegistry((tmp_path / "less",)), DEFAULT, "default", ())
+    assert VIDEO_MODEL not in dict(less.models(cores=1))
+    assert not less.video
+    write_pack(tmp_path / "own" / "mine", bright_network(), VIDEO_MODEL)
+    own = dict(offered(PackRegistry((tmp_path / "own",)), DEFAULT, "default", ()).models(cores=1))
+    assert own[VIDEO_MODEL].packs == (VIDEO_MODEL,)
 
 
 def test_requests_may_be_kept_to_some_classes(registry: PackRegistry) -> None:
