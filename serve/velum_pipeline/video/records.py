@@ -30,7 +30,7 @@ OFFSET_BYTES = 8
 
 @dataclass(frozen=True)
 class Shown:
-    """How a frame is called and shown: the video's name, (width, height) as displayed, when and how long, in seconds."""
+    """How a frame is called and shown: the video's name, (width, height) as displayed, when and how long in seconds."""
 
     name: str
     size: tuple[int, int]
