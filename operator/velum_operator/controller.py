@@ -81,6 +81,7 @@ class Controller:
             store, storage, self._desks, self._jobs, self._notes, self.queue, slots, models, clock, metrics, self._echo
         )
         self._jobs.ended = self._job_ended
+        self._jobs.progressed = self._progressed
         slots.wake = self.queue.add
 
     def observe(self, event: TaskEvent) -> None:
@@ -202,6 +203,10 @@ class Controller:
             return
         log.warning("%s: %s: %s", desk.name, kind, error)
         self._later(desk)
+
+    def _progressed(self, desk: Desk) -> None:
+        if desk in self._desks:
+            self.queue.add(desk.name)
 
     def _drop(self, desk: Desk) -> None:
         """Forget a task that is gone, and cancel what still runs for it."""

@@ -15,9 +15,9 @@ from typing import Literal
 from velum.api.status import Phase, TaskStatus, WebhookState
 from velum.api.task import AnonymizationTask
 from velum.tasks.decision import Facts
-from velum.tasks.order import Outcome
+from velum.tasks.order import Outcome, Progress
 
-Job = Literal["attempt", "export", "deliver", "remove"]
+Job = Literal["attempt", "export", "deliver", "tidy", "remove"]
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Desk:
     model: str = ""
     jobs: dict[Job, asyncio.Task[None]] = field(default_factory=dict)
     attempt: int | None = None
+    progress: Progress | None = None
     outcome: Outcome | None = None
     outcome_attempt: int = 0
     exported: bool = False
@@ -48,6 +49,7 @@ class Desk:
         """Return what this desk contributes to a decision."""
         return Facts(
             running=self.attempt,
+            progress=self.progress,
             outcome=self.outcome,
             outcome_attempt=self.outcome_attempt,
             exported=self.exported,

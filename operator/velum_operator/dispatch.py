@@ -9,14 +9,20 @@ What a broken call means is decided here, in one table:
 | seen | means |
 |---|---|
 | connection refused, 404, 503 | nothing was taken: NotStarted, tried again, not counted |
-| 200 | what the body says: a replica tells its own failures so, and never otherwise |
-| connection lost, 5xx | Failed(WorkerLost): counted, because work that kills its worker must not go on for ever |
+| 200 | what the last line says: a replica tells its own failures so, and never otherwise |
+| connection lost, no last line, 5xx | Failed(WorkerLost): counted, work that kills its worker must come to an end |
 | any other answer | Failed(PipelineFailed) |
 
 A replica answers every order with 200, also when it failed. So 5xx is Ray's proxy: its bare 500 says that the replica
 died while it had the work.
+
+The body is JSON, a document a line. The last one is the outcome; of a video, lines that tell how far it is come first:
+`{"progress": {"frames": 120, "of": 1800, "seconds_left": 41.5}}`.
 """
 
+import json
+import math
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, Self
 
 import aiohttp
@@ -24,7 +30,7 @@ from pydantic import ValidationError
 
 from velum.api.reasons import Reason
 from velum.settings import ServingSettings
-from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded, WorkOrder
+from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Progress, Succeeded, WorkOrder
 
 CONNECT_SECONDS = 5.0
 """How long a TCP connection may take. Ray is next door: longer means it is not there."""
@@ -40,10 +46,17 @@ ERROR_TEXT = 500
 """Characters of an unexpected answer that are shown: enough to recognise it."""
 
 
+MOST_SECONDS = 365 * 86_400.0
+"""The longest estimate that is believed: it is added to a date."""
+
+Told = Callable[[Progress], None]
+"""Is told how far an attempt is, now and then."""
+
+
 class Dispatcher(Protocol):
     """Runs attempts somewhere."""
 
-    async def run(self, order: WorkOrder) -> Outcome:
+    async def run(self, order: WorkOrder, told: Told) -> Outcome:
         """Run this attempt to its end. Cancelling the call cancels the attempt. Raises nothing else."""
         ...
 
@@ -70,33 +83,59 @@ class ServeDispatcher:
             await self._session.close()
             self._session = None
 
-    async def run(self, order: WorkOrder) -> Outcome:
-        """Post the order and wait for the answer, however long it takes."""
+    async def run(self, order: WorkOrder, told: Told) -> Outcome:
+        """Post the order and wait for the outcome, however long it takes."""
         if self._session is None:
             return NotStarted("the controller is shutting down")
         url = f"{self._url}/{order.spec.model}/attempts"
         try:
             async with self._session.post(url, json=order.wire(), allow_redirects=False) as response:
-                return await _outcome(order, response)
+                return await _outcome(order, response, told)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NotStarted(f"Ray Serve does not answer at {self._url}: {_text(error)}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return Failed(Reason.WORKER_LOST, f"the connection to the replica broke: {_text(error)}")
 
 
-async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse) -> Outcome:
+async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse, told: Told) -> Outcome:
     if response.status in NOT_TAKEN:
         return NotStarted(f"Ray Serve takes no work for model {order.spec.model!r} (HTTP {response.status})")
-    body = await response.read()
     if response.status != 200:
+        body = await response.read()
         text = f"HTTP {response.status}: {body.decode(errors='replace')[:ERROR_TEXT].strip()}"
         if response.status >= 500:
             return Failed(Reason.WORKER_LOST, f"the replica was lost while it had the work ({text})")
         return Failed(Reason.PIPELINE_FAILED, f"an answer that no replica gives: {text}")
     try:
-        return parse_outcome(order, await response.json())
+        async for line in _lines(response):
+            document = json.loads(line)
+            if not (isinstance(document, dict) and "progress" in document):
+                return parse_outcome(order, document)
+            told(parse_progress(document["progress"]))
+    except json.JSONDecodeError:
+        return Failed(Reason.WORKER_LOST, "the replica's answer broke off in the middle of a line")
     except (ValueError, KeyError, TypeError) as error:
         return Failed(Reason.PIPELINE_FAILED, f"the replica's answer makes no sense: {_text(error)}")
+    return Failed(Reason.WORKER_LOST, "the replica's answer ended before it told an outcome")
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of a body, of any length; the last one may lack its end."""
+    held = b""
+    async for chunk in response.content.iter_any():
+        *lines, held = (held + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    if held.strip():
+        yield held
+
+
+def parse_progress(body: Any) -> Progress:
+    """Return the progress that a replica tells. Raises ValueError, KeyError or TypeError for nonsense."""
+    frames, of, seconds = int(body["frames"]), int(body["of"]), float(body["seconds_left"])
+    if not (0 <= frames <= of and math.isfinite(seconds)):
+        raise ValueError(f"progress {body}")
+    return Progress(frames, of, min(max(seconds, 0.0), MOST_SECONDS))
 
 
 def parse_outcome(order: WorkOrder, body: Any) -> Outcome:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from velum.api.reasons import Reason
 from velum.api.task import AnonymizationTask
 from velum.errors import NotFound, VelumError
 from velum.storage import Storage
-from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded, work_order
+from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Progress, Succeeded, work_folder, work_order
 from velum_operator.desk import Desk, Job
 from velum_operator.dispatch import Dispatcher
 from velum_operator.export import export
@@ -27,7 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Starts and cancels jobs. `ended` is called with the desk, and the error if there was one, after each."""
+    """Starts and cancels jobs.
+
+    `ended` is called with the desk, and the error if there was one, after each; `progressed` when an attempt is one
+    percent further.
+    """
 
     def __init__(
         self, storage: Storage, dispatcher: Dispatcher, deliverer: Deliverer, metrics: ControllerMetrics
@@ -38,6 +43,7 @@ class Jobs:
         self._metrics = metrics
         self._all: set[asyncio.Task[None]] = set()
         self.ended: Callable[[Desk, Job, BaseException | None], None] = lambda *_: None
+        self.progressed: Callable[[Desk], None] = lambda _: None
 
     @property
     def idle(self) -> bool:
@@ -47,7 +53,7 @@ class Jobs:
     def attempt(self, desk: Desk, task: AnonymizationTask, attempt: int) -> None:
         """Hand out this attempt. Its number must be in the store already."""
         if "attempt" not in desk.jobs:
-            desk.attempt = attempt
+            desk.attempt, desk.progress = attempt, None
             self._start(desk, "attempt", self._attempt(desk, task, attempt))
 
     def export(self, desk: Desk, task: AnonymizationTask) -> None:
@@ -64,6 +70,11 @@ class Jobs:
         """Remove the task's files."""
         if "remove" not in desk.jobs:
             self._start(desk, "remove", self._remove(desk, task))
+
+    def tidy(self, desk: Desk, task: AnonymizationTask) -> None:
+        """Remove what the task's attempts left for each other."""
+        if "tidy" not in desk.jobs:
+            self._start(desk, "tidy", self._tidy(task))
 
     def cancel(self, desk: Desk, *kinds: Job) -> None:
         """Cancel the desk's jobs of these kinds, or all."""
@@ -90,7 +101,7 @@ class Jobs:
         desk.jobs.pop(kind, None)
         error = None if job.cancelled() else job.exception()
         if kind == "attempt":
-            desk.attempt = None
+            desk.attempt = desk.progress = None
             if job.cancelled():
                 self._metrics.attempts.labels("cancelled").inc()
         self.ended(desk, kind, error)
@@ -98,7 +109,7 @@ class Jobs:
     async def _attempt(self, desk: Desk, task: AnonymizationTask, attempt: int) -> None:
         order = work_order(task, attempt)
         try:
-            outcome = await self._dispatcher.run(order)
+            outcome = await self._dispatcher.run(order, partial(self._told, desk))
             if isinstance(outcome, Failed) and outcome.reason is Reason.WORKER_LOST:
                 outcome = await self._despite(task, attempt, outcome)
         except Exception as error:  # a bug in the dispatcher must not leave the task running for ever
@@ -108,6 +119,12 @@ class Jobs:
             log.warning("task %s: attempt %d failed: %s", task.name, attempt, outcome.reason)
         desk.outcome, desk.outcome_attempt = outcome, attempt
         self._metrics.attempts.labels(_result(outcome)).inc()
+
+    def _told(self, desk: Desk, progress: Progress) -> None:
+        further = desk.progress is None or desk.progress.percent != progress.percent
+        desk.progress = progress
+        if further:
+            self.progressed(desk)
 
     async def _despite(self, task: AnonymizationTask, attempt: int, lost: Failed) -> Outcome:
         """Return success if the attempt was done and only its answer got lost."""
@@ -135,6 +152,9 @@ class Jobs:
     async def _deliver(self, desk: Desk, task: AnonymizationTask) -> None:
         desk.delivered = await self._deliverer.deliver(task)
         self._metrics.webhooks.labels("failed" if desk.delivered else "sent").inc()
+
+    async def _tidy(self, task: AnonymizationTask) -> None:
+        await self._storage.outputs.remove(work_folder(task))
 
     async def _remove(self, desk: Desk, task: AnonymizationTask) -> None:
         exporting = desk.jobs.get("export")

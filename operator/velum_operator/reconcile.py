@@ -28,6 +28,7 @@ from velum.tasks.decision import (
     Release,
     RemoveFiles,
     Start,
+    Tidy,
 )
 from velum.tasks.lifecycle import decide
 from velum.tasks.store import TaskStore
@@ -177,12 +178,8 @@ class Reconciler:
                 self._jobs.attempt(desk, task, attempt)
             case Cancel():
                 self._jobs.cancel(desk, "attempt")
-            case Export():
-                self._jobs.export(desk, task)
-            case Deliver():
-                self._jobs.deliver(desk, task)
-            case RemoveFiles():
-                self._jobs.remove(desk, task)
+            case Export() | Deliver() | Tidy() | RemoveFiles():
+                self._begin(desk, task, action)
             case Release():
                 if task.keeps_files:
                     await mark_kept(self._storage, task.folder)
@@ -191,6 +188,17 @@ class Reconciler:
                 await self._store.delete(task.name)
             case AddFinalizer():
                 pass  # done before the status was decided
+
+    def _begin(self, desk: Desk, task: AnonymizationTask, action: Export | Deliver | Tidy | RemoveFiles) -> None:
+        match action:
+            case Export():
+                self._jobs.export(desk, task)
+            case Deliver():
+                self._jobs.deliver(desk, task)
+            case Tidy():
+                self._jobs.tidy(desk, task)
+            case RemoveFiles():
+                self._jobs.remove(desk, task)
 
     def _measure(self, before: AnonymizationTask, after: AnonymizationTask) -> None:
         old, new = before.status, after.status

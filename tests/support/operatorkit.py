@@ -25,6 +25,7 @@ from velum.storage import BlobStore, Storage
 from velum.tasks.order import Failed, Manifest, Outcome, Succeeded, WorkOrder
 from velum.tasks.store import Store, TaskEvent
 from velum_operator.controller import Controller
+from velum_operator.dispatch import Told
 from velum_operator.metrics import ControllerMetrics
 from velum_operator.slots import Slots
 
@@ -94,7 +95,7 @@ class Replicas:
         """The attempts that were handed out for a task."""
         return [order.attempt for order in self.orders if order.task == name]
 
-    async def run(self, order: WorkOrder) -> Outcome:
+    async def run(self, order: WorkOrder, told: Told) -> Outcome:
         self.orders.append(order)
         self.running += 1
         self.most = max(self.most, self.running)

@@ -6,6 +6,7 @@ in which attempts make nothing but their manifest: the benchmark's pipeline that
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -129,6 +130,32 @@ def reply(status: int = 200, body: Any = None, text: str | None = None) -> Answe
         return web.Response(status=status, text=text) if text is not None else web.json_response(body, status=status)
 
     return answer
+
+
+def lines(*documents: Any) -> Answer:
+    """Return an answer that tells these documents a line each. It waits for an event, and sends bytes as they are."""
+
+    async def answer(_: WorkOrder) -> web.StreamResponse:
+        return _Lines(documents)
+
+    return answer
+
+
+class _Lines(web.StreamResponse):
+    """A body that is made while it is sent."""
+
+    def __init__(self, documents: tuple[Any, ...]) -> None:
+        super().__init__()
+        self._documents = documents
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        writer = await super().prepare(request)
+        for document in self._documents:
+            if isinstance(document, asyncio.Event):
+                await document.wait()
+            else:
+                await self.write(document if isinstance(document, bytes) else json.dumps(document).encode() + b"\n")
+        return writer
 
 
 class NothingDone(PlayedRay):

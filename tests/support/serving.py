@@ -28,8 +28,9 @@ def spec(**more: Any) -> TaskSpec:
 
 def order(attempt: int = 1, task: str = "t1", **more: Any) -> WorkOrder:
     """A work order for that spec."""
-    folder = f"tasks/default/{task}/attempts/u-{attempt}/"
-    return WorkOrder(task=task, uid="u", attempt=attempt, folder=folder, spec=spec(**more))
+    folder = f"tasks/default/{task}/"
+    attempts, work = f"{folder}attempts/u-{attempt}/", f"{folder}work/u/"
+    return WorkOrder(task=task, uid="u", attempt=attempt, folder=attempts, work=work, spec=spec(**more))
 
 
 def picture(extension: str = ".jpg", width: int = 96, height: int = 80, seed: int = 7) -> bytes:

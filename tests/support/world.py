@@ -25,7 +25,7 @@ from velum.api.task import AnonymizationTask
 from velum.errors import Conflict, NotFound
 from velum.tasks import decision as todo
 from velum.tasks.decision import Decision, Facts
-from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded, WorkOrder, work_order
+from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded, WorkOrder, work_folder, work_order
 from velum.tasks.sqlite import SqliteStore
 
 Decide = Callable[[AnonymizationTask, Facts, datetime], Decision]
@@ -257,6 +257,8 @@ class World:
                 files = [path for path in sorted((self.root / task.folder).rglob("*")) if path.is_file()]
                 for path in files[:1]:
                     path.unlink()
+            case todo.Tidy():
+                shutil.rmtree(self.root / work_folder(task), ignore_errors=True)
             case todo.RemoveFiles():
                 shutil.rmtree(self.root / task.folder, ignore_errors=True)
                 controller.files_removed.add(task.name)

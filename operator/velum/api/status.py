@@ -1,6 +1,7 @@
 """The status of a task: conditions, counters and the published result. Written only by the controller."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -46,6 +47,17 @@ class ResultFile(Frozen):
     sha256: str = Field(max_length=64, description="Of its bytes, in hex.")
 
 
+class FrameCount(Frozen):
+    """How far the work on a video is."""
+
+    done: int = Field(ge=0, description="Frames that are anonymised.")
+    of: int = Field(ge=0, description="Frames there are.")
+
+
+LeftOut = Annotated[str, Field(max_length=512)]
+"""One thing that was not taken over from the source, in words."""
+
+
 class TaskResult(Frozen):
     """What the published attempt made."""
 
@@ -53,13 +65,23 @@ class TaskResult(Frozen):
     anonymised: ResultFile | None = Field(None, description="The picture or video; absent for method detect.")
     binary_mask: ResultFile | None = Field(None, description="0 background, 255 anonymized.")
     instance_mask: ResultFile | None = Field(None, description="Instance numbers and class bits.")
-    metadata: ResultFile | None = Field(None, description="Detections as JSON.")
+    metadata: ResultFile | None = Field(None, description="Detections as JSON; of a video, an array of its frames.")
+    metadata_index: ResultFile | None = Field(
+        None, description="Of a video: where each frame begins in the metadata, and where the last ends; uint64, LE."
+    )
     detections: dict[str, int] = Field(
-        default_factory=dict, max_length=16, description="Number of detections per class."
+        default_factory=dict, max_length=16, description="Number of detections per class; of a video, of tracks."
+    )
+    frames: int | None = Field(None, ge=0, description="Of a video: the frames of the source.")
+    skipped_frames: int | None = Field(
+        None, ge=0, description="Of a video: frames that could not be decoded; they are not in the result."
+    )
+    left_out: tuple[LeftOut, ...] = Field(
+        (), max_length=64, description="Of a video: streams and data that the result does not have, in words."
     )
 
     def files(self) -> dict[str, ResultFile]:
-        """Return the files that exist, by their role."""
+        """Return the files that exist, by their role. The index is none: it is read with the metadata only."""
         roles = {
             "anonymised": self.anonymised,
             "binary-mask": self.binary_mask,
@@ -77,6 +99,10 @@ class TaskStatus(Frozen):
     observed_generation: int | None = Field(None, description="The generation of the spec last acted on.")
     media_type: str | None = Field(None, max_length=127, description="Type of the source, by its bytes.")
     progress_percent: int = Field(0, ge=0, le=100, description="How much of the work is done.")
+    frames: FrameCount | None = Field(None, description="Of a video: how many frames are done.")
+    estimated_finish_at: Time | None = Field(
+        None, description="Of a video, while it is worked on: when that will probably end."
+    )
     attempt: int = Field(0, ge=0, description="Number of the last attempt that was started; the fence.")
     failures: int = Field(0, ge=0, description="Attempts that failed and counted against backoffLimit.")
     message: str = Field("", max_length=2048, description="What the task waits for or why it ended, for people.")

@@ -7,7 +7,7 @@ from velum.api import conditions as known
 from velum.api.reasons import Reason
 from velum.api.status import TaskStatus, WebhookState, WebhookStatus
 from velum.api.task import AnonymizationTask
-from velum.tasks.decision import Action, Cancel, Decision, Delete, Deliver, Facts, Note
+from velum.tasks.decision import Action, Cancel, Decision, Delete, Deliver, Facts, Note, Tidy
 from velum.tasks.transitions import end
 
 WEBHOOK_SCHEDULE = tuple(timedelta(seconds=s) for s in (0, 5, 30, 120, 600, 1800, 7200, 18_000))
@@ -29,6 +29,10 @@ def fail(
     """Return the decision that ends the task badly, with the reason."""
     ended = end(task, status, known.FAILED, reason, message, now)
     actions: tuple[Action, ...] = (Cancel(),) if cancel else ()
+    if (
+        status.attempt > 0 and not task.purges_files
+    ):  # in vain, for a picture; but the record does not tell that it is one
+        actions += (Tidy(),)
     return _then(task, Decision(ended, actions, (Note("Warning", reason, message),)), now)
 
 

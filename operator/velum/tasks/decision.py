@@ -6,14 +6,15 @@ from typing import Literal
 
 from velum.api.reasons import Reason
 from velum.api.status import TaskStatus
-from velum.tasks.order import Manifest, Outcome
+from velum.tasks.order import Manifest, Outcome, Progress
 
 
 @dataclass(frozen=True)
 class Facts:
     """What can be seen now, besides the task itself.
 
-    `running`: the attempt this process has handed out and awaits, if any. `outcome` with `outcome_attempt`: how an
+    `running`: the attempt this process has handed out and awaits, if any, and how far it is by its last word:
+    `progress`. `outcome` with `outcome_attempt`: how an
     attempt of this process ended. `manifest`: the manifest found in storage for the attempt that the status names;
     looked for only when nothing runs. `slot`: whether the model has room. `model`: what is known of the task's model
     (`failed`: it is there, but cannot be deployed).
@@ -22,6 +23,7 @@ class Facts:
     """
 
     running: int | None = None
+    progress: Progress | None = None
     outcome: Outcome | None = None
     outcome_attempt: int = 0
     manifest: Manifest | None = None
@@ -62,6 +64,11 @@ class Deliver:
 
 
 @dataclass(frozen=True)
+class Tidy:
+    """Remove what attempts left for a next one: there is none."""
+
+
+@dataclass(frozen=True)
 class RemoveFiles:
     """Remove the task's folder from both stores."""
 
@@ -76,7 +83,7 @@ class Delete:
     """Ask for the record to go: its time to live has passed."""
 
 
-Action = AddFinalizer | Start | Cancel | Export | Deliver | RemoveFiles | Release | Delete
+Action = AddFinalizer | Start | Cancel | Export | Deliver | Tidy | RemoveFiles | Release | Delete
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from velum.tasks.decision import (
     Start,
 )
 from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Succeeded
-from velum.tasks.transitions import observed, say, with_condition
+from velum.tasks.transitions import observed, progressed, published, say, with_condition
 
 RETRY_BASE = timedelta(seconds=2)
 """Wait after the first failed attempt; doubled after each further one."""
@@ -107,7 +107,7 @@ def _work(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision:
     if facts.outcome is not None and facts.outcome_attempt == status.attempt and status.phase is Phase.RUNNING:
         return _outcome(task, facts.outcome, status, now)
     if facts.running is not None:
-        return Decision(status, wake=_deadline_at(task, status))
+        return Decision(progressed(status, facts.progress, now), wake=_deadline_at(task, status))
     if facts.manifest is not None and _ours(task, facts.manifest, status):
         return _publish(task, facts.manifest, status, now)
     return _start(task, facts, status, now)
@@ -236,9 +236,7 @@ def _waiting(facts: Facts, status: TaskStatus) -> TaskStatus:
 
 
 def _publish(task: AnonymizationTask, manifest: Manifest, status: TaskStatus, now: datetime) -> Decision:
-    status = status.model_copy(
-        update={"result": manifest.result, "media_type": manifest.media_type, "progress_percent": 100}
-    )
+    status = published(status, manifest)
     if task.spec.destination is None:
         return complete(task, status, now)
     status = say(status, Phase.RUNNING, Reason.EXPORTING, f"copying to {task.spec.destination.prefix}")

@@ -18,12 +18,17 @@ MANIFEST = "manifest.json"
 
 
 class WorkOrder(Frozen):
-    """One attempt at one task, as the replica gets it."""
+    """One attempt at one task, as the replica gets it.
+
+    folder: key prefix of what this attempt makes. work: key prefix of what the task's attempts at a video share, so
+    that a later one need not do again what an earlier one had finished.
+    """
 
     task: str
     uid: str
     attempt: int = Field(ge=1)
-    folder: str
+    folder: str = Field(min_length=1, pattern="/$")
+    work: str = Field(min_length=1, pattern="/$")
     spec: TaskSpec
 
     @property
@@ -68,7 +73,30 @@ class NotStarted:
     message: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far an attempt at a video is: frames that are done, of how many, and for how long it will probably go on."""
+
+    frames: int
+    of: int
+    seconds_left: float
+
+    @property
+    def percent(self) -> int:
+        """The whole percent that is done. 99 at most: all of it is done when the result is published."""
+        return min(99, 100 * self.frames // max(1, self.of))
+
+
 Outcome = Succeeded | Failed | NotStarted
+
+
+def work_folder(task: AnonymizationTask) -> str:
+    """Return the key prefix, in the output store, of what attempts at a video leave for each other.
+
+    As in an attempt's folder the uid is part of it: a task that was made again under the same name finds nothing of its
+    predecessor's.
+    """
+    return f"{task.folder}work/{task.metadata.uid}/"
 
 
 def work_order(task: AnonymizationTask, attempt: int) -> WorkOrder:
@@ -78,5 +106,6 @@ def work_order(task: AnonymizationTask, attempt: int) -> WorkOrder:
         uid=task.metadata.uid,
         attempt=attempt,
         folder=task.attempt_folder(attempt),
+        work=work_folder(task),
         spec=task.spec,
     )

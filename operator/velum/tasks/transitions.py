@@ -1,13 +1,14 @@
 """The few ways a task's status changes, each a function from one status to the next."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from velum.api import conditions as known
 from velum.api.conditions import Condition, condition, set_condition
 from velum.api.reasons import Reason
-from velum.api.status import Phase, TaskStatus
+from velum.api.status import FrameCount, Phase, TaskStatus
 from velum.api.task import AnonymizationTask
+from velum.tasks.order import Manifest, Progress
 
 MESSAGE_LENGTH = 2048
 """As the resource types allow for `status.message`: what a replica says can be a whole traceback."""
@@ -19,8 +20,40 @@ def observed(task: AnonymizationTask, status: TaskStatus) -> TaskStatus:
 
 
 def say(status: TaskStatus, phase: Phase, reason: Reason, message: str) -> TaskStatus:
-    """Return the status with this phase, and why."""
-    return status.model_copy(update={"phase": phase, "reason": str(reason), "message": message[:MESSAGE_LENGTH]})
+    """Return the status with this phase, and why. An estimate was of what went on before."""
+    changes = {"phase": phase, "reason": str(reason), "message": message[:MESSAGE_LENGTH], "estimated_finish_at": None}
+    return status.model_copy(update=changes)
+
+
+def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> TaskStatus:
+    """Return the status of a running attempt that is so far.
+
+    It changes with the whole percent and not otherwise: an hour of video costs a hundred writes, not one a second. It
+    may fall, when a later attempt finds less done than its predecessor had in hand.
+    """
+    if progress is None or (status.frames is not None and progress.percent == status.progress_percent):
+        return status
+    return status.model_copy(
+        update={
+            "progress_percent": progress.percent,
+            "frames": FrameCount(done=progress.frames, of=progress.of),
+            "estimated_finish_at": now + timedelta(seconds=progress.seconds_left),
+        }
+    )
+
+
+def published(status: TaskStatus, manifest: Manifest) -> TaskStatus:
+    """Return the status that names what an attempt made."""
+    frames = manifest.result.frames
+    return status.model_copy(
+        update={
+            "result": manifest.result,
+            "media_type": manifest.media_type,
+            "progress_percent": 100,
+            "frames": None if frames is None else FrameCount(done=frames, of=frames),
+            "estimated_finish_at": None,
+        }
+    )
 
 
 def with_condition(

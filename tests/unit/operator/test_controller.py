@@ -1,6 +1,7 @@
 """The controller on a real store and real files: what happens to tasks, and what it costs."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from velum.api.reasons import Reason
 from velum.api.status import Phase, WebhookState
 from velum.errors import Conflict, Unavailable
 from velum.settings import Settings
-from velum.tasks.order import NotStarted, WorkOrder, work_order
+from velum.tasks.order import NotStarted, Progress, WorkOrder, work_folder, work_order
+from velum_operator.dispatch import Told
 
 
 class TestHappyPath:
@@ -44,9 +46,9 @@ class TestHappyPath:
         seen = []
 
         class Spy(Replicas):
-            async def run(self, order: WorkOrder):
+            async def run(self, order: WorkOrder, told: Told):
                 seen.append((await store.get(order.task)).status.attempt)
-                return await super().run(order)
+                return await super().run(order, told)
 
         async with bench(store, given, replicas=Spy(storage_of(given).outputs)) as b:
             await store.create("a", spec(), labels={})
@@ -204,7 +206,7 @@ class TestFailures:
 
     async def test_a_lost_answer_is_not_lost_work(self, store: Counting, given: Settings) -> None:
         class AnswerLost(Replicas):
-            async def run(self, order: WorkOrder):
+            async def run(self, order: WorkOrder, told: Told):
                 self.orders.append(order)
                 await write_result(self.outputs, order)
                 return Failed(Reason.WORKER_LOST, "connection reset")
@@ -214,6 +216,43 @@ class TestFailures:
             task = await b.until("a", done)
             assert task.status.complete
             assert b.replicas.of("a") == [1]
+
+    async def test_progress_is_written_with_every_percent(self, store: Counting, given: Settings) -> None:
+        class Video(Replicas):
+            async def run(self, order: WorkOrder, told: Told):
+                for frames in range(0, 1000, 4):  # 1000 frames, two and a half words for each percent
+                    told(Progress(frames, 1000, (1000 - frames) / 10))
+                    if frames % 100 == 0:
+                        await b.until("a", lambda task, percent=frames // 10: task.status.progress_percent == percent)
+                return await super().run(order, told)
+
+        async with bench(store, given, replicas=Video(storage_of(given).outputs)) as b:
+            await store.create("a", spec(), labels={})
+            task = await b.until("a", done)
+            seen = {event.task.status.progress_percent for event in b.events}
+            assert set(range(0, 100, 10)) <= seen <= set(range(101))
+            assert store.count("write_status") <= 102
+            half = next(each.task.status for each in b.events if each.task.status.progress_percent == 50)
+            assert half.frames is not None
+            assert (half.frames.done, half.frames.of) == (500, 1000)
+            assert half.estimated_finish_at == b.clock.now() + timedelta(seconds=50)
+            assert (task.status.progress_percent, task.status.estimated_finish_at) == (100, None)
+
+    async def test_what_attempts_left_for_each_other_goes_when_none_comes(
+        self, store: Counting, given: Settings
+    ) -> None:
+        class LeavesParts(Replicas):
+            async def run(self, order: WorkOrder, told: Told):
+                await self.outputs.put(order.work + "source", b"an original")
+                return Failed(Reason.WORKER_LOST, "killed")
+
+        async with bench(store, given, replicas=LeavesParts(storage_of(given).outputs)) as b:
+            await store.create("a", spec(backoffLimit=1), labels={})
+            task = await b.until("a", lambda task: task.status.failures == 1)
+            assert await b.storage.outputs.below(work_folder(task))
+            await b.until_later("a", done)
+            await b.settled()
+            assert await b.storage.outputs.below(work_folder(task)) == []
 
     async def test_one_task_that_cannot_be_written_holds_up_no_other(
         self, store: Counting, given: Settings, clock: ManualClock

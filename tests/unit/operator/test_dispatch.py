@@ -1,6 +1,7 @@
 """Work orders over real HTTP: what each way of going wrong is taken for."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,25 @@ import pytest
 from aiohttp import web
 
 from support.operatorkit import settings, storage_of, until
-from support.playedray import PlayedRay, reply
+from support.playedray import PlayedRay, lines, reply
 from support.samples import UID, manifest, spec
 from velum.api.reasons import Reason
 from velum.settings import ServingSettings
-from velum.tasks.order import Failed, NotStarted, Outcome, Succeeded, WorkOrder
-from velum_operator.dispatch import ServeDispatcher, parse_outcome
+from velum.tasks.order import Failed, NotStarted, Outcome, Progress, Succeeded, WorkOrder
+from velum_operator.dispatch import ServeDispatcher, parse_outcome, parse_progress
 
-ORDER = WorkOrder(task="a", uid=UID, attempt=1, folder=f"tasks/default/a/attempts/{UID}-1/", spec=spec())
+ORDER = WorkOrder(
+    task="a",
+    uid=UID,
+    attempt=1,
+    folder=f"tasks/default/a/attempts/{UID}-1/",
+    work=f"tasks/default/a/work/{UID}/",
+    spec=spec(),
+)
+
+
+def forget(_: Progress) -> None:
+    """Nobody listens."""
 
 
 @pytest.fixture
@@ -34,7 +46,7 @@ async def dispatcher(ray: PlayedRay) -> AsyncIterator[ServeDispatcher]:
 
 async def failed(dispatcher: ServeDispatcher) -> Failed:
     """What the order was answered with: an attempt that failed."""
-    outcome = await dispatcher.run(ORDER)
+    outcome = await dispatcher.run(ORDER, forget)
     assert isinstance(outcome, Failed)
     return outcome
 
@@ -47,13 +59,13 @@ async def hanging(ray: PlayedRay, dispatcher: ServeDispatcher) -> asyncio.Task[O
         raise AssertionError
 
     ray.answers.append(hang)
-    running = asyncio.create_task(dispatcher.run(ORDER))
+    running = asyncio.create_task(dispatcher.run(ORDER, forget))
     await until(lambda: ray.orders)
     return running
 
 
 async def test_the_order_arrives_as_the_kernel_spells_it(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
-    outcome = await dispatcher.run(ORDER)
+    outcome = await dispatcher.run(ORDER, forget)
     assert isinstance(outcome, Succeeded)
     assert outcome.manifest.uid == UID
     assert ray.orders == [ORDER]
@@ -61,7 +73,7 @@ async def test_the_order_arrives_as_the_kernel_spells_it(ray: PlayedRay, dispatc
 
 async def test_a_named_failure_keeps_its_name(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
     ray.answers.append(reply(body={"outcome": "failed", "reason": "CorruptMedia", "message": "bad huffman table"}))
-    outcome = await dispatcher.run(ORDER)
+    outcome = await dispatcher.run(ORDER, forget)
     assert outcome == Failed(Reason.CORRUPT_MEDIA, "bad huffman table")
     assert outcome.permanent
 
@@ -69,7 +81,7 @@ async def test_a_named_failure_keeps_its_name(ray: PlayedRay, dispatcher: ServeD
 @pytest.mark.parametrize("status", [404, 503])
 async def test_nothing_was_taken(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
     ray.answers.append(reply(status, text="no"))
-    outcome = await dispatcher.run(ORDER)
+    outcome = await dispatcher.run(ORDER, forget)
     assert isinstance(outcome, NotStarted)
     assert str(status) in outcome.message
     assert "'default'" in outcome.message
@@ -77,7 +89,7 @@ async def test_nothing_was_taken(ray: PlayedRay, dispatcher: ServeDispatcher, st
 
 async def test_nobody_listens(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
     await ray.stop()
-    outcome = await dispatcher.run(ORDER)
+    outcome = await dispatcher.run(ORDER, forget)
     assert isinstance(outcome, NotStarted)
     assert ray.url in outcome.message
 
@@ -120,7 +132,7 @@ async def test_cancelling_closes_the_connection(ray: PlayedRay, dispatcher: Serv
 async def test_after_the_end_nothing_is_sent(ray: PlayedRay) -> None:
     async with ServeDispatcher(ServingSettings(url=ray.url)) as dispatcher:
         pass
-    assert isinstance(await dispatcher.run(ORDER), NotStarted)
+    assert isinstance(await dispatcher.run(ORDER, forget), NotStarted)
     assert ray.orders == []
 
 
@@ -147,6 +159,70 @@ async def test_nonsense_is_a_failed_attempt(ray: PlayedRay, dispatcher: ServeDis
     """Above all, a manifest of another task or attempt is never taken for this one's."""
     ray.answers.append(reply(body=body))
     assert "makes no sense" in (await failed(dispatcher)).message
+
+
+def told(frames: int, of: int = 1800, seconds: float = 41.5) -> dict[str, Any]:
+    return {"progress": {"frames": frames, "of": of, "seconds_left": seconds}}
+
+
+DONE = {"outcome": "succeeded", "manifest": GOOD}
+
+
+async def test_progress_comes_before_the_outcome(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
+    ray.answers.append(lines(told(0), told(120), DONE))
+    heard: list[Progress] = []
+    assert isinstance(await dispatcher.run(ORDER, heard.append), Succeeded)
+    assert heard == [Progress(0, 1800, 41.5), Progress(120, 1800, 41.5)]
+    assert [each.percent for each in heard] == [0, 6]
+
+
+async def test_progress_is_told_as_it_comes(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
+    more = asyncio.Event()
+    ray.answers.append(lines(told(120), more, DONE))
+    heard: list[Progress] = []
+    running = asyncio.create_task(dispatcher.run(ORDER, heard.append))
+    await until(lambda: heard)
+    assert not running.done()
+    more.set()
+    assert isinstance(await running, Succeeded)
+
+
+async def test_an_outcome_of_any_length_is_one_line(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
+    ray.answers.append(lines(told(1), {"outcome": "failed", "reason": "CorruptMedia", "message": "x" * (1 << 20)}))
+    assert len((await failed(dispatcher)).message) == 1 << 20
+
+
+async def test_an_answer_without_an_outcome_is_a_lost_worker(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
+    ray.answers.append(lines(told(120)))
+    assert (await failed(dispatcher)).reason is Reason.WORKER_LOST
+
+
+@pytest.mark.parametrize("cut", [5, 30])
+async def test_a_connection_that_breaks_mid_line_is_a_lost_worker(
+    ray: PlayedRay, dispatcher: ServeDispatcher, cut: int
+) -> None:
+    """Also when the proxy ends the body as if it were whole."""
+    ray.answers.append(lines(told(120), json.dumps(DONE).encode()[:cut]))
+    assert (await failed(dispatcher)).reason is Reason.WORKER_LOST
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, {"frames": 1, "of": 0, "seconds_left": 1}, {"frames": -1, "of": 2, "seconds_left": 1}, told(1)]
+)
+async def test_progress_that_makes_no_sense(ray: PlayedRay, dispatcher: ServeDispatcher, body: Any) -> None:
+    ray.answers.append(lines({"progress": body}, DONE))
+    assert "makes no sense" in (await failed(dispatcher)).message
+
+
+@pytest.mark.parametrize(("seconds", "believed"), [(-1.0, 0.0), (1e30, 365 * 86_400.0)])
+def test_an_estimate_can_be_added_to_a_date(seconds: float, believed: float) -> None:
+    assert parse_progress({"frames": 1, "of": 2, "seconds_left": seconds}).seconds_left == believed
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_an_estimate_is_a_number(seconds: float) -> None:
+    with pytest.raises(ValueError, match="progress"):
+        parse_progress({"frames": 1, "of": 2, "seconds_left": seconds})
 
 
 async def test_no_json_at_all(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:

@@ -15,7 +15,7 @@ from velum.api.status import TaskStatus
 from velum.api.task import AnonymizationTask
 from velum.tasks.decision import Decision, Facts, Start
 from velum.tasks.lifecycle import decide
-from velum.tasks.order import Failed, NotStarted, Succeeded
+from velum.tasks.order import Failed, NotStarted, Progress, Succeeded
 
 outcomes = st.one_of(
     st.none(),
@@ -26,6 +26,7 @@ outcomes = st.one_of(
 facts_seen = st.builds(
     Facts,
     running=st.none() | st.integers(1, 4),
+    progress=st.none() | st.builds(Progress, st.integers(0, 300), st.just(300), st.sampled_from([0.0, 12.5])),
     outcome=outcomes,
     outcome_attempt=st.integers(0, 4),
     manifest=st.none() | st.builds(manifest, st.integers(1, 4), uid=st.sampled_from([task().metadata.uid, "other"])),

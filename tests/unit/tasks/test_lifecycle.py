@@ -1,5 +1,6 @@
 """Every branch of `decide` for a task that has not ended, and of deletion and purge."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,21 @@ from support.samples import NOW, UID, manifest, result, task
 from velum.api.conditions import COMPLETE, FAILED, SUSPENDED, condition, holds, set_condition
 from velum.api.meta import KEEP_FILES, PURGE_FILES
 from velum.api.reasons import INPUT_REASONS, Reason
-from velum.api.status import Phase, TaskStatus, WebhookState
-from velum.tasks.decision import AddFinalizer, Cancel, Decision, Deliver, Export, Facts, Release, RemoveFiles, Start
+from velum.api.status import FrameCount, Phase, TaskStatus, WebhookState
+from velum.tasks.decision import (
+    AddFinalizer,
+    Cancel,
+    Decision,
+    Deliver,
+    Export,
+    Facts,
+    Release,
+    RemoveFiles,
+    Start,
+    Tidy,
+)
 from velum.tasks.lifecycle import RETRY_CAP, UNAVAILABLE_RETRY, decide
-from velum.tasks.order import Failed, NotStarted, Succeeded
+from velum.tasks.order import Failed, NotStarted, Outcome, Progress, Succeeded
 
 PENDING = TaskStatus(observed_generation=1)
 RUNNING = TaskStatus(phase=Phase.RUNNING, attempt=2, started_at=NOW - timedelta(seconds=30), observed_generation=1)
@@ -133,6 +145,59 @@ class TestRunning:
             assert decision == Decision(RUNNING)
 
 
+class TestProgress:
+    running = Facts(running=2, progress=Progress(30, 120, 9.0))
+
+    def test_a_running_attempt_tells_how_far_it_is(self) -> None:
+        decision = decide(task(RUNNING), self.running, NOW)
+        assert decision.actions == ()
+        assert decision.status == RUNNING.model_copy(
+            update={
+                "progress_percent": 25,
+                "frames": FrameCount(done=30, of=120),
+                "estimated_finish_at": NOW + soon(seconds=9),
+            }
+        )
+
+    def test_within_a_percent_nothing_is_written(self) -> None:
+        """The estimate is a moment, so that it stays true without being written again."""
+        status = decide(task(RUNNING), self.running, NOW).status
+        later = replace(self.running, progress=Progress(31, 120, 5.0))
+        assert decide(task(status), later, NOW + soon(seconds=1)).status == status
+        assert decide(task(status), Facts(running=2), NOW + soon(seconds=1)).status == status
+
+    def test_the_first_word_counts_even_if_nothing_is_done(self) -> None:
+        status = decide(task(RUNNING), replace(self.running, progress=Progress(0, 120, 60.0)), NOW).status
+        assert (status.progress_percent, status.frames) == (0, FrameCount(done=0, of=120))
+
+    def test_a_retry_tells_what_it_found_done(self) -> None:
+        further = RUNNING.model_copy(update={"progress_percent": 57, "frames": FrameCount(done=68, of=120)})
+        assert decide(task(further), self.running, NOW).status.progress_percent == 25
+
+    def test_all_frames_are_not_all_of_it(self) -> None:
+        """What is left is joined, written and published."""
+        status = decide(task(RUNNING), replace(self.running, progress=Progress(120, 120, 0.0)), NOW).status
+        assert status.progress_percent == 99
+
+    @pytest.mark.parametrize("outcome", [NotStarted("away"), Failed(Reason.WORKER_LOST, "killed")])
+    def test_between_attempts_there_is_no_estimate(self, outcome: Outcome) -> None:
+        status = decide(task(RUNNING), self.running, NOW).status
+        after = decide(task(status), Facts(outcome=outcome, outcome_attempt=2), NOW).status
+        assert (after.progress_percent, after.estimated_finish_at) == (25, None)
+
+    def test_a_stale_attempt_tells_nothing(self) -> None:
+        assert decide(task(RUNNING), replace(self.running, running=1), NOW).status == RUNNING
+
+    @pytest.mark.parametrize("frames", [None, 118])
+    def test_a_result_ends_it(self, frames: int | None) -> None:
+        status = decide(task(RUNNING), self.running, NOW).status
+        made = manifest(2)
+        made = made.model_copy(update={"result": made.result.model_copy(update={"frames": frames})})
+        after = decide(task(status), Facts(outcome=Succeeded(made), outcome_attempt=2), NOW).status
+        assert (after.progress_percent, after.estimated_finish_at) == (100, None)
+        assert after.frames == (None if frames is None else FrameCount(done=118, of=118))
+
+
 class TestFailing:
     @pytest.mark.parametrize("reason", sorted(INPUT_REASONS))
     def test_bad_input_fails_at_once(self, reason: Reason) -> None:
@@ -184,13 +249,13 @@ class TestDeadline:
         decision = decide(task(RUNNING, active_deadline_seconds=60), Facts(running=2), self.late)
         assert decision.status.reason == Reason.DEADLINE_EXCEEDED
         assert decision.status.failed
-        assert decision.actions == (Cancel(),)
+        assert decision.actions == (Cancel(), Tidy())
 
     def test_it_ends_waiting_too(self) -> None:
         waiting = RUNNING.model_copy(update={"phase": Phase.PENDING})
         decision = decide(task(waiting, active_deadline_seconds=60), ROOM, self.late)
         assert decision.status.reason == Reason.DEADLINE_EXCEEDED
-        assert decision.actions == ()
+        assert decision.actions == (Tidy(),)
 
     def test_a_task_that_never_started_has_none(self) -> None:
         assert decide(task(PENDING, active_deadline_seconds=1), Facts(), NOW + soon(days=1)) == Decision(PENDING)
