@@ -95,6 +95,7 @@ def offered(registry: PackRegistry, default: Sequence[str], model: str, allowed:
             "--packs", f"a pack cannot be named {DEFAULT_MODEL!r}, as the model is that requests use; change its name"
         )
     require_ready(registry, default)
+    used: tuple[str, ...]
     found: Collection[ObjectClass]
     if model == VIDEO_MODEL and _offers_video(registry, ready):
         used, found = (SHIPPED_PACK,), VIDEO_CLASSES

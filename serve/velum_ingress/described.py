@@ -123,9 +123,9 @@ METADATA = _described(
 VIDEO = _described("The anonymized video", {200: _file("The video.", "video/mp4"), **_RANGES, **_RESULT_PROBLEMS}, ID)
 VIDEO_METADATA = _described(
     "What was found in the video",
-    {200: _json(list[schemas.Metadata], "The frames."), **_RANGES, **_RESULT_PROBLEMS},
+    {200: _json(list[schemas.FrameMetadata], "The frames."), **_RANGES, **_RESULT_PROBLEMS},
     ID,
-    _query("start", whole(0, 2**31 - 1), "First frame, from 0. Also `start-frame`."),
+    _query("start", whole(0, 2**31 - 1), "First frame, from 0. Also `start-frame`. Beyond the last: an empty array."),
     _query("end", whole(0, 2**31 - 1), "Last frame, inclusive. Also `end-frame`."),
 )
 

@@ -57,7 +57,7 @@ async def stored(request: Request, blobs: BlobStore, file: ResultFile, filename:
     status = 200 if span is None else 206
     if request.method == "HEAD" or file.size == 0:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
-    body = await _begun(file.key, blobs.stream(file.key, start, end))
+    body = await begun(file.key, blobs.stream(file.key, start, end))
     return StreamingResponse(body, status, headers, file.media_type)
 
 
@@ -108,7 +108,7 @@ def _span(request: Request, tag: str, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-async def _begun(key: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def begun(key: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Return the chunks with the first one read, so that a file that is gone is an error and not a broken answer."""
     try:
         first = await anext(chunks)

@@ -34,6 +34,11 @@ class Task(_Shape):
     binary_mask_link: str | None
     instance_mask_link: str | None
     metadata_link: str | None
+    frames_done: int | None = Field(description="Of a video: frames that are done. Null for pictures, like the next.")
+    frames_total: int | None = Field(description="Of a video: its frames, once they were counted.")
+    skipped_frames: int | None = Field(description="Of a video: frames that could not be decoded and were left out.")
+    finish_estimate: str | None = Field(description="Of a video that is worked on: when that will probably end.")
+    left_out: list[str] | None = Field(description="Of a video: streams that the result does not have, in words.")
 
 
 class Problem(BaseModel):
@@ -64,14 +69,33 @@ class Detection(_Shape):
 
 
 class Metadata(_Shape):
-    """What was found in a picture, or in one frame of a video."""
+    """What was found in a picture."""
 
-    id: str | int
+    id: str
     filename: str
     folder: str | None
-    size: tuple[int, int]
+    size: tuple[int, int] = Field(description="Height and width as displayed.")
     duration: float = Field(description="Seconds of work.")
     detections: list[Detection]
+
+
+class TrackedDetection(Detection):
+    """An object in a frame of a video."""
+
+    track_id: int = Field(description="The same for one object in all frames, as far as it was followed.")
+    is_interpolated: bool = Field(description="Whether no detector saw it here: its place follows from other frames.")
+
+
+class FrameMetadata(_Shape):
+    """What was found in one frame of a video."""
+
+    id: int = Field(description="The frame's number, from 0.")
+    time: float = Field(description="When it is shown, in seconds.")
+    filename: str
+    folder: str | None
+    size: tuple[int, int] = Field(description="Height and width as displayed.")
+    duration: float = Field(description="How long it is shown, in seconds.")
+    detections: list[TrackedDetection]
 
 
 class Deleted(_Shape):

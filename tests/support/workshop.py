@@ -7,9 +7,10 @@ the real ones, and writes real pictures and masks; only what it paints is not an
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +171,20 @@ class Worker:
         return files
 
     def _video(self, task: AnonymizationTask) -> dict[str, tuple[str, str, bytes]]:
-        frames = [
-            {**_about(task), "id": index, "size": [48, 64], "duration": 0.1, "detections": []} for index in range(10)
-        ]
+        about = {**_about(task), "size": [48, 64], "duration": 0.1, "detections": []}
+        document, index = frames_document({**about, "id": number, "time": number / 10} for number in range(10))
         return {
             "anonymised": ("anonymised.mp4", "video/mp4", self.video or b""),
-            "metadata": ("metadata.json", "application/json", json.dumps(frames).encode()),
+            "metadata": ("metadata.json", "application/json", document),
+            "metadata_index": ("metadata.index", "application/octet-stream", index),
         }
+
+
+def frames_document(pages: Iterable[dict[str, Any]]) -> tuple[bytes, bytes]:
+    """The metadata of a video's frames, and the index beside it."""
+    lines = [json.dumps(page, separators=(",", ":")).encode() for page in pages]
+    begins = accumulate((len(line) + 2 for line in lines), initial=2)
+    return b"[\n" + b",\n".join(lines) + b"\n]\n", b"".join(at.to_bytes(8, "little") for at in begins)
 
 
 def _about(task: AnonymizationTask) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def task_document(task: AnonymizationTask, endpoint: str) -> dict[str, Any]:
     done = status_word(task) == "done"
     files = status.result.files() if done and status.result is not None else {}
     base = f"{endpoint}/v1/file/{task.name}"
-    video = (status.media_type or "").startswith("video/")
+    video = is_video(task)
     middle = "/video" if video else ""
 
     def link(role: str, path: str) -> str | None:
@@ -53,6 +53,32 @@ def task_document(task: AnonymizationTask, endpoint: str) -> dict[str, Any]:
         "binary_mask_link": link("binary-mask", "/binary-mask"),
         "instance_mask_link": link("instance-mask", "/instance-mask"),
         "metadata_link": link("metadata", f"{middle}/metadata"),
+        **_of_video(task),
+    }
+
+
+def is_video(task: AnonymizationTask) -> bool:
+    """Whether the source is a video, as far as it was looked at."""
+    return (task.status.media_type or "").startswith("video/")
+
+
+def _of_video(task: AnonymizationTask) -> dict[str, Any]:
+    """Return what is told of videos beside the contract's keys; all of it is None for pictures.
+
+    What is done of a video that is published is all of it, frames that could not be decoded included.
+    """
+    status, result = task.status, task.status.result
+    total = result.frames if result is not None else None
+    counted = (total, total) if total is not None else (None, None)
+    if result is None and status.frames is not None:
+        counted = (status.frames.done, status.frames.of)
+    known = result is not None and is_video(task)
+    return {
+        "frames_done": counted[0],
+        "frames_total": counted[1],
+        "skipped_frames": result.skipped_frames if result is not None else None,
+        "finish_estimate": None if status.finished else _time(status.estimated_finish_at),
+        "left_out": list(result.left_out) if known and result is not None else None,
     }
 
 

@@ -3,18 +3,18 @@
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from velum.api import AnonymizationTask, ResultFile
-from velum.api.v1 import filename, status_word
+from velum.api.v1 import filename, is_video, status_word
 from velum.errors import InvalidInput, NotFound, VelumError
 from velum_ingress import described
 from velum_ingress.downloads import made, result_name, stored
 from velum_ingress.errors import NoSuchResult, NotReady, ResultMissing, TaskFailed
+from velum_ingress.frames import Frames, cut
 from velum_ingress.links import path_id
 from velum_ingress.parameters import collect
 from velum_ingress.parameters.values import whole
@@ -87,13 +87,16 @@ async def video_metadata(request: Request) -> Response:
     if end is not None and end < start:
         raise InvalidInput("end", f"must not be before start, got {start}..{end}")
     task, file = await _result(request, "metadata", video=True)
+    index = task.status.result.metadata_index if task.status.result is not None else None
     if not given:
         return await _stored(request, task, "metadata", file)
-    stop = None if end is None else end + 1
-    tag = f'"{file.sha256}-{start}-{stop}"'
-    return await _remade(
-        request, task, "metadata", file, tag, lambda data: json.dumps(json.loads(data)[start:stop]).encode()
-    )
+    if index is None:
+        raise ResultMissing(task.name, "index of the metadata")
+    rooms, name = services(request), _name(task, "metadata", file)
+    try:
+        return await cut(request, rooms.storage.outputs, file, index, Frames.of(start, end, index), name)
+    except NotFound as error:
+        raise await _why_gone(rooms, task.name, "metadata") from error
 
 
 async def _mask(request: Request, role: str) -> Response:
@@ -132,17 +135,16 @@ async def _result(request: Request, role: str, *, video: bool) -> tuple[Anonymiz
 
 
 def _check_kind(task: AnonymizationTask, role: str, *, video: bool) -> None:
-    is_video = (task.status.media_type or "").startswith("video/")
-    if is_video and role.endswith("mask"):
+    if is_video(task) and role.endswith("mask"):
         raise NoSuchResult("videos have no masks in v1")
-    if is_video != video:
-        kind, middle = ("a video", "/video") if is_video else ("an image", "")
+    if is_video(task) != video:
+        kind, middle = ("a video", "/video") if is_video(task) else ("an image", "")
         raise NoSuchResult(f"task {task.name} is {kind}; its address is /v1/file/{task.name}{middle}/{role}")
 
 
 def _why_missing(task: AnonymizationTask, role: str) -> str:
     if role == "anonymised" and task.spec.method == "detect":
-        return "method detect makes masks and metadata, no picture"
+        return "method detect makes masks and metadata, no picture and no video"
     if role.endswith("mask"):
         return f"no {role} was saved; the task was made with save-mask={task.spec.save_mask}"
     return f"task {task.name} made no {role}"

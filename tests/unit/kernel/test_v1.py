@@ -1,11 +1,12 @@
 """The REST form of a task: the contract's keys, absolute links, and never a secret."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from velum.api import (
     AnonymizationTask,
+    Condition,
     ObjectMeta,
     Phase,
     ResultFile,
@@ -15,12 +16,14 @@ from velum.api import (
     WebhookStatus,
 )
 from velum.api.meta import new_name
+from velum.api.status import FrameCount
 from velum.api.v1 import filename, parameters, task_document
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
 KEYS = {
     "id", "status", "filename", "media_type", "progress", "created_at", "started_at", "finished_at", "error",
     "parameters", "webhook_status", "anonymised_link", "binary_mask_link", "instance_mask_link", "metadata_link",
+    "frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out",
 }  # fmt: skip
 
 
@@ -66,6 +69,50 @@ def test_video_links() -> None:
     document = task_document(task(done("video/mp4")), "http://h")
     assert document["anonymised_link"] == "http://h/v1/file/t1/video/anonymised"
     assert document["metadata_link"] == "http://h/v1/file/t1/video/metadata"
+
+
+OF_VIDEOS = ("frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out")
+
+
+def test_of_pictures_nothing_is_told_that_only_videos_have() -> None:
+    document = task_document(task(done()), "http://h")
+    assert {document[key] for key in OF_VIDEOS} == {None}
+
+
+def test_a_video_s_progress_is_told_in_frames_and_time() -> None:
+    running = TaskStatus(
+        phase=Phase.RUNNING,
+        progress_percent=25,
+        frames=FrameCount(done=450, of=1800),
+        estimated_finish_at=MOMENT + timedelta(seconds=30),
+    )
+    document = task_document(task(running), "http://h")
+    assert (document["status"], document["progress"]) == ("processing", 0.25)
+    assert (document["frames_done"], document["frames_total"]) == (450, 1800)
+    assert document["finish_estimate"] == "2026-01-02T03:04:35.678900Z"
+    assert document["skipped_frames"] is None
+    assert document["left_out"] is None
+
+
+def test_a_video_s_result_tells_what_it_lacks() -> None:
+    result = TaskResult(
+        attempt=2,
+        anonymised=file("a.mp4", "video/mp4"),
+        metadata=file("m.json", "application/json"),
+        metadata_index=file("m.index", "application/octet-stream"),
+        frames=1800,
+        skipped_frames=3,
+        left_out=("a second video stream",),
+    )
+    status = done("video/x-matroska").model_copy(
+        update={"result": result, "frames": FrameCount(done=1790, of=1800), "estimated_finish_at": MOMENT}
+    )
+    finished = status.model_copy(
+        update={"conditions": (Condition(type="Complete", status="True", reason="R", last_transition_time=MOMENT),)}
+    )
+    document = task_document(task(finished), "http://h")
+    assert [document[key] for key in OF_VIDEOS] == [1800, 1800, 3, None, ["a second video stream"]]
+    assert "m.index" not in str(document)
 
 
 @pytest.mark.parametrize(
