@@ -27,22 +27,23 @@ LONGEST_NAME = 255
 """Characters of a file name, as in the resource."""
 
 
-async def check(services: Services, submission: Submission) -> None:
-    """Check what can be known before a byte of the file is read.
+async def check(services: Services, submission: Submission) -> Submission:
+    """Check what can be known before a byte of the file is read; return the submission with its model's classes.
 
     Raises:
         InvalidInput: no such model, it does not serve a class, or the webhook may not be called.
         Unavailable: the store does not answer, or the server's default model does not exist.
     """
-    await _check_model(services, submission)
+    submission = await _for_model(services, submission)
     if submission.webhook is not None:
         try:
             await check_url(submission.webhook, allow_private=services.settings.webhook.allow_private)
         except ForbiddenTarget as error:
             raise InvalidInput("webhook", error.why) from error
+    return submission
 
 
-async def _check_model(services: Services, submission: Submission) -> None:
+async def _for_model(services: Services, submission: Submission) -> Submission:
     name = submission.model
     try:
         model = await services.store.get_model(task_id(name))
@@ -51,10 +52,12 @@ async def _check_model(services: Services, submission: Submission) -> None:
         if submission.model_named:
             raise InvalidInput("model", f"there is no model {name[:LONGEST_ID]!r}; the models are: {known}") from error
         raise Unavailable("default model", f"{name!r} does not exist; the models are: {known}") from error
+    submission = submission.fitting(model.spec.classes)
     missing = [wanted for wanted in submission.classes.names() if wanted not in model.spec.classes]
     if missing:
         models = await services.store.list_models()
         raise InvalidInput(missing[0], not_served(model, missing, submission.classes.names(), models))
+    return submission
 
 
 async def submit(

@@ -4,8 +4,8 @@ Nothing here asks a store: whether the model serves the classes, and whether the
 where the task is made.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -79,11 +79,16 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Submission:
-    """What a client asks for. `model_named`: whether the client chose the model, or the server's default is taken."""
+    """What a client asks for.
+
+    model_named: whether the client chose the model, or the server's default is taken. preferred: of a request that
+    names a model and turns no class on, the server's default classes; `classes` are then all that it may have.
+    """
 
     classes: Classes
     model: str
     model_named: bool
+    preferred: tuple[str, ...] | None
     name: str | None
     webhook: str | None
     header: SecretHeader | None
@@ -93,6 +98,25 @@ class Submission:
     def lossless(self) -> bool:
         """Whether a picture is made, and none that loses anything outside its regions."""
         return bool(self.options.get("lossless")) and self.options.get("method") != "detect"
+
+    def fitting(self, served: Collection[str]) -> Self:
+        """Return what is asked of a model that serves these classes.
+
+        A request that chose the model and no class gets the model's: the server's default ones where it has such, else
+        all. One that chose classes stays as it is.
+
+        Raises:
+            InvalidInput: all that the model serves is turned off.
+        """
+        if self.preferred is None:
+            return self
+        found = [name for name in self.classes.names() if name in served]
+        names = [name for name in found if name in self.preferred] or found
+        if not names:
+            raise InvalidInput(CLASSES[0], f"at least one of {', '.join(served)} must be true for this model")
+        kept = {name.replace("-", "_") for name in names}
+        classes = Classes(**{name: getattr(self.classes, name) for name in Classes.model_fields if name in kept})
+        return replace(self, classes=classes)
 
     def spec(self, key: str, filename: str) -> TaskSpec:
         """Return the task's spec for an upload at this key of the input store.
@@ -121,7 +145,9 @@ def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults
         InvalidInput: `field` is the parameter's name in the contract's spelling.
     """
     values = collect(query, {row.name: row.reader for row in ROWS})
-    wanted = _wanted(values, defaults)
+    chosen = _chosen(values, defaults)
+    open_ = not chosen and "model" in values
+    wanted = chosen or _offered(values, defaults.allowed if open_ else defaults.classes)
     webhook, header = values.get("webhook"), secret_header(values, headers)
     if header is not None and webhook is None:
         raise InvalidInput(HEADER_NAME, "is sent with the webhook's call; give the parameter webhook too")
@@ -132,6 +158,7 @@ def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults
         classes=_classes(wanted, values),
         model=values.get("model", defaults.model),
         model_named="model" in values,
+        preferred=defaults.classes if open_ else None,
         name=values.get("name"),
         webhook=webhook,
         header=header,
@@ -143,14 +170,18 @@ def parse(query: Iterable[tuple[str, str]], headers: Mapping[str, str], defaults
     )
 
 
-def _wanted(values: Mapping[str, Any], defaults: Defaults) -> tuple[str, ...]:
-    """Return the classes asked for; the server's default ones when the request turns none on."""
-    wanted = tuple(name for name in CLASSES if values.get(name))
-    for name in wanted:
+def _chosen(values: Mapping[str, Any], defaults: Defaults) -> tuple[str, ...]:
+    """Return the classes that the request turns on."""
+    chosen = tuple(name for name in CLASSES if values.get(name))
+    for name in chosen:
         if name not in defaults.allowed:
             raise InvalidInput(name, f"this server was started for {', '.join(defaults.allowed)} only")
-    # A default class that the request turns off stays off.
-    wanted = wanted or tuple(name for name in CLASSES if name in defaults.classes and values.get(name, True))
+    return chosen
+
+
+def _offered(values: Mapping[str, Any], offered: Collection[str]) -> tuple[str, ...]:
+    """Return the classes that a request gets which turns none on; what it turns off stays off."""
+    wanted = tuple(name for name in CLASSES if name in offered and values.get(name, True))
     if not wanted:
         raise InvalidInput(CLASSES[0], f"at least one of {', '.join(CLASSES)} must be true")
     return wanted

@@ -151,7 +151,12 @@ ROWS: tuple[Parameter, ...] = (
     ),
     Parameter("watermark", BOOLEAN, False, "Accepted for old clients; draws nothing."),
     Parameter("name", text(255), None, "Name shown to people. Default: the uploaded file's name."),
-    Parameter("model", text(63), None, "Name of the model that does the work. Default: the server's."),
+    Parameter(
+        "model",
+        text(63),
+        None,
+        "Name of the model that does the work; with no class at all, all that it finds. Default: the server's.",
+    ),
 )
 
 BY_NAME = {row.name: row for row in ROWS}

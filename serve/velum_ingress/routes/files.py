@@ -36,7 +36,7 @@ async def post_file(request: Request) -> Response:
     asynchronous = wants_async(request.headers.get(ASYNC))
     boundary = boundary_of(request.headers.get("content-type"))
     _check_length(request.headers.get("content-length"), rooms)
-    await submitting.check(rooms, submission)
+    submission = await submitting.check(rooms, submission)
     name = new_name()
     with rooms.waiting.expect(name, _ended) as expected:
         task = await submitting.submit(rooms, submission, name, request.stream(), boundary)

@@ -2,9 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.samples import model_spec
 from support.workshop import Shop, open_shop, picture
 from velum.api import Reason
 from velum.tasks.order import Failed
@@ -100,6 +102,53 @@ async def test_default_classes_are_used_when_none_is_named(tmp_path: Path) -> No
         for query, expected in (("", ("face", "person")), ("vehicle=true", ("vehicle",)), ("face=false", ("person",))):
             task = await shop.store.get(await shop.post_async(query=query))
             assert task.spec.classes.names() == expected
+
+
+FAST = "object-detection-v2"
+
+
+async def asked_of_the_fast_model(folder: Path, query: str, **api: Any) -> Any:
+    async with open_shop(folder, api=api) as shop:
+        await shop.store.put_model(FAST, model_spec(classes=["face", "license-plate"]))
+        return (await shop.post(query=f"model={FAST}{query}")).json()
+
+
+@pytest.mark.parametrize(
+    ("query", "api", "wanted"),
+    [
+        ("", {}, {"face", "license_plate"}),
+        ("&license-plate=false", {}, {"face"}),
+        ("&face=true", {}, {"face"}),
+        ("", {"default_classes": ("face", "person")}, {"face"}),
+        ("", {"default_classes": ("person",)}, {"face", "license_plate"}),
+        ("", {"classes": ("license-plate", "person")}, {"license_plate"}),
+    ],
+)
+async def test_a_request_that_names_a_model_and_no_class_gets_the_model_s(
+    tmp_path: Path, query: str, api: dict[str, Any], wanted: set[str]
+) -> None:
+    task = await asked_of_the_fast_model(tmp_path, query, **api)
+    told = task["parameters"]
+    assert {name for name in ("face", "license_plate", "person", "vehicle") if told[name]} == wanted
+    assert told["model"] == FAST
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "text"),
+    [
+        ("&person=true", "person", "serves face, license-plate only; use model=default"),
+        ("&face=false&license-plate=0", "face", "at least one of face, license-plate must be true"),
+    ],
+)
+async def test_what_the_named_model_does_not_find_is_refused(tmp_path: Path, query: str, field: str, text: str) -> None:
+    answer = await asked_of_the_fast_model(tmp_path, query)
+    assert (answer["status_code"], answer["field"]) == (400, field)
+    assert text in answer["error"]
+
+
+async def test_thresholds_of_classes_that_the_model_chooses_count(tmp_path: Path) -> None:
+    task = await asked_of_the_fast_model(tmp_path, "&face-threshold=0.3")
+    assert task["parameters"]["face_threshold"] == 0.3
 
 
 @pytest.mark.parametrize(
