@@ -19,14 +19,14 @@ from velum_ingress.services import base_url
 router = APIRouter()
 
 POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; img-src 'self'; connect-src 'self'; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; img-src 'self'; media-src 'self'; "
+    "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
 @readable(router, "/", include_in_schema=False)
 async def page(_: Request) -> Response:
-    """Return a page with a form: a picture in, the anonymized one out."""
+    """Return a page with a form: a picture or video in, the anonymized one out."""
     return _html(*_page())
 
 

@@ -151,6 +151,7 @@ async def test_the_pages_policy_names_exactly_its_script(shop: Shop) -> None:
     assert len(script) == 1
     digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
+    assert "media-src 'self';" in answer.headers["content-security-policy"], "the page plays videos"
     assert not re.search(r"\son\w+=|innerHTML|https?://", answer.text)
 
 
