@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 
 import pytest
+
 from velum_pipeline.video.ahead import ahead
 
 
