@@ -152,7 +152,7 @@ def options(encoding: Encoding, video: Video, threads: int) -> dict[str, str]:
 
 
 def _x264(video: Video, worst: float, _: int) -> dict[str, str]:
-    parameters = ["vbv-init=0.5", *_fields(video)]
+    parameters = ["vbv-init=0.5"]
     mastering, light = _mastering(video, _units(50_000), _units(10_000)), _light(video)
     parameters += [f"mastering-display={mastering}"] if mastering else []
     parameters += [f"cll={light}"] if light else []
@@ -162,7 +162,6 @@ def _x264(video: Video, worst: float, _: int) -> dict[str, str]:
 def _x265(video: Video, worst: float, threads: int) -> dict[str, str]:
     parameters = ["log-level=error", "open-gop=0", "vbv-init=0.5", f"crf-max={worst:g}"]
     parameters += [f"pools={threads}"] if threads else []
-    parameters += [f"interlace={video.field_order[0]}ff"] if _interlaced(video) else []
     mastering, light = _mastering(video, _units(50_000), _units(10_000)), _light(video)
     parameters += [f"master-display={mastering}"] if mastering else []
     parameters += [f"max-cll={light}"] if light else []
@@ -185,21 +184,13 @@ def _nvenc(_: Video, __: float, ___: int) -> dict[str, str]:
 _OWN = {"x264": _x264, "x265": _x265, "svtav1": _svtav1, "h264_nvenc": _nvenc, "hevc_nvenc": _nvenc}
 
 
-def _interlaced(video: Video) -> bool:
-    return video.field_order in ("tt", "bb")
-
-
 def interlaced(encoding: Encoding, video: Video) -> bool:
     """Whether fields are coded as such: by x264 alone, in 4:2:0 only where the lines are a multiple of four.
 
     Elsewhere interlaced pictures are coded as whole ones: the same samples, at more bits.
     """
     lines = 4 if "420" in video.pixel_format else 2
-    return encoding.codec == "x264" and _interlaced(video) and video.height % lines == 0
-
-
-def _fields(video: Video) -> list[str]:
-    return [f"{video.field_order[0]}ff=1"] if _interlaced(video) and video.height % 4 == 0 else []
+    return encoding.codec == "x264" and video.field_order in ("tt", "bb") and video.height % lines == 0
 
 
 Written = Callable[[Fraction], str]
