@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.media.picture import Layout, Picture, Samples
-from velum_pipeline.options import Method
+from velum_pipeline.options import ClassOptions, Method, ObjectClass
 from velum_pipeline.redact import cells, floor
 from velum_pipeline.regions import Region
 
@@ -48,12 +48,17 @@ def apply(
         cells.paint(*place, shown, method is Method.BLUR)
 
 
+def asked(region: Region) -> tuple[ObjectClass, ClassOptions, tuple[float, float], tuple[int, int]]:
+    """What the floor decides by: what is hidden, with which wishes, its size, and that of the region."""
+    rows, columns = region.strength.shape
+    return region.object_class, region.options, (region.object_width, region.object_height), (columns, rows)
+
+
 def _shown(
     place: Place, region: Region, layout: Layout, method: Method, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """What the region shows at full strength: cells or blocks, float32 (down, across, C)."""
-    rows, columns = region.strength.shape
-    wish = (region.object_class, region.options, (region.object_width, region.object_height), (columns, rows))
+    wish = asked(region)
     white = WHITE[place[0].dtype.itemsize]
     means = cells.averaged(*place, region.segment, floor.cells(*wish))
     shown = floor.disturb(means, layout, region.object_class, white, random)
