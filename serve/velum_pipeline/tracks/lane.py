@@ -1,0 +1,222 @@
+"""One class's way through tracking: looks come in, and rows for every frame come out some frames later.
+
+Looks pass the stages in order, each as soon as all that it depends on came in: near links, speeds and wishes across
+holes, joined links and which weak detections count, rows. A stage never sees more than its window (`windows`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.detections import Detections, Mask
+from velum_pipeline.tracks import fill, links, outlines
+from velum_pipeline.tracks.nodes import FAR, NONE, Ids, Look, Nodes
+from velum_pipeline.tracks.scenes import Scenes
+from velum_pipeline.tracks.windows import Windows
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R objects in one frame.
+
+    boxes: float32 (R, 4). scores: float32 (R,). tracks: (R,) numbers of this lane, of no meaning beyond it. seen: of
+    all of them. keys: (R, 3, 2) ordinal and row of up to three detections of the track, NONE where there are fewer.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    tracks: Ids
+    seen: bool
+    keys: Ids
+    corners: NDArray[np.float32] | None = None
+    masks: tuple[Mask | None, ...] | None = None
+
+
+class Lane:
+    """See the module. ``scenes`` is told of cuts by its owner."""
+
+    def __init__(self, windows: Windows, scenes: Scenes) -> None:
+        self._windows = windows
+        self._scenes = scenes
+        self._nodes = Nodes()
+        self._looks: list[Look] = []
+        self._stages = (
+            (windows.near, self._link_near),
+            (windows.near + windows.motion, self._seek),
+            (windows.joined, self._join),
+            (windows.settled, self._lay),
+        )
+        self._done = [0] * len(self._stages)
+        self._rows: dict[int, list[Rows]] = {}
+        self._tracks = 0
+
+    def look(self, ordinal: int, found: Detections, strong: NDArray[np.bool_]) -> None:
+        """What was found of this class in a frame (N,), and what of it reaches the threshold (N,)."""
+        if not len(found):
+            return
+        first, stop = self._nodes.add(ordinal, found, strong)
+        group, scene = ordinal // self._windows.every, self._scenes.number(ordinal)
+        look = Look(ordinal, group, scene, first, stop, found)
+        if self._looks:
+            look.edges = links.near_edges(self._nodes, self._looks[-1], look)
+        self._looks.append(look)
+
+    def advance(self, now: int) -> None:
+        """All frames up to ``now`` came in."""
+        for number, (lag, stage) in enumerate(self._stages):
+            while self._done[number] < len(self._looks) and self._looks[self._done[number]].ordinal + lag <= now:
+                stage(self._done[number])
+                self._done[number] += 1
+        self._forget()
+
+    def rows(self, ordinal: int) -> list[Rows]:
+        """What is in a frame; ask once, in order, when all within the windows' radius came in."""
+        for passed in [key for key in self._rows if key < ordinal]:
+            del self._rows[passed]  # a frame that did not decode
+        return self._rows.pop(ordinal, [])
+
+    def _forget(self) -> None:
+        """Drop looks that no stage will ask for: what the last stage is at reaches back by less than two radii."""
+        if self._done[-1] < 256:
+            return
+        oldest = self._looks[self._done[-1] - 1].ordinal - 2 * self._windows.radius
+        count = next(index for index, look in enumerate(self._looks) if look.ordinal >= oldest)
+        nodes = self._looks[count].first
+        self._nodes.forget(nodes)
+        self._looks = self._looks[count:]
+        self._done = [done - count for done in self._done]
+        for look in self._looks:
+            look.first, look.stop = look.first - nodes, look.stop - nodes
+            if look.edges is not None:
+                look.edges.moved(nodes)
+
+    def _link_near(self, index: int) -> None:
+        if index:
+            after = self._looks[index + 1] if index + 1 < len(self._looks) else None
+            links.link_near(self._nodes, self._looks[index - 1], self._looks[index], after)
+
+    def _seek(self, index: int) -> None:
+        look = self._looks[index]
+        links.rate_ends(self._nodes, look, self._windows.motion)
+        earliest = max(look.ordinal - self._windows.gap, self._scenes.begin(look.ordinal))
+        first = index
+        while first and self._looks[first - 1].ordinal >= earliest:
+            first -= 1
+        links.seek_ends(self._nodes, look, self._looks[first].first, self._windows.motion, self._windows.gap)
+
+    def _join(self, index: int) -> None:
+        look = self._looks[index]
+        links.join(self._nodes, look)
+        count_weak(self._nodes, look, self._windows.weak)
+
+    def _lay(self, index: int) -> None:
+        """Lay down rows: a look's own, those of holes that end with it, those beyond ends that it shows to be ends."""
+        nodes, look = self._nodes, self._looks[index]
+        ids = look.ids
+        hit, before = nodes.flags("hit"), nodes["before"][ids]
+        follows = (before != NONE) & hit[before]
+        hits = ids[hit[ids]]
+        begins = ids[hit[ids] & ~follows]
+        nodes["track"][begins] = np.arange(self._tracks, self._tracks + len(begins))
+        self._tracks += len(begins)
+        goes_on = hit[ids] & follows
+        nodes["track"][ids[goes_on]] = nodes["track"][before[goes_on]]
+        self._lay_hits(look, hits)
+        if len(begins):
+            room = min(self._windows.past, look.ordinal - self._scenes.begin(look.ordinal), look.ordinal)
+            self._lay_ends(begins, False, np.full(len(begins), room))
+        self._lay_holes(before[goes_on], ids[goes_on])
+        ends = np.concatenate([before[~hit[ids] & follows], hits[nodes["after"][hits] == NONE]])
+        if len(ends):
+            clock = nodes["time"][ends]
+            room = self._scenes.end(look.ordinal) - 1  # links cross no cut: the scene of all ends is the look's
+            self._lay_ends(ends, True, np.minimum(self._windows.past, room - clock))
+
+    def _lay_hits(self, look: Look, hits: Ids) -> None:
+        if not len(hits):
+            return
+        nodes, before = self._nodes, self._nodes["before"][hits]
+        before = np.where(nodes.flags("hit")[before], before, NONE)
+        found = look.found.select(hits - look.first)
+        keys = self._keys(before, hits, nodes["after"][hits])
+        rows = Rows(found.boxes, found.scores, nodes["track"][hits], True, keys, found.corners, found.masks)
+        self._rows.setdefault(look.ordinal, []).append(rows)
+
+    def _lay_ends(self, ids: Ids, forward: bool, counts: Ids) -> None:
+        filled = fill.extend(self._nodes, ids, forward, counts, self._windows.motion)
+        nobody = np.full(len(ids), NONE)
+        self._split(filled, self._nodes["track"][ids], self._keys(nobody, ids, nobody))
+
+    def _lay_holes(self, ones: Ids, others: Ids) -> None:
+        clock = self._nodes["time"]
+        holes = clock[others] - clock[ones] > 1
+        ones, others = ones[holes], others[holes]
+        if len(ones):
+            filled = fill.bridge(self._nodes, ones, others, self._windows.motion)
+            keys = self._keys(ones, others, np.full(len(ones), NONE))
+            self._split(filled, self._nodes["track"][ones], keys, (ones, others))
+
+    def _split(self, filled: fill.Filled, tracks: Ids, keys: Ids, pairs: tuple[Ids, Ids] | None = None) -> None:
+        """Rows frame by frame. tracks (K,), keys (K, 3, 2): of the hits or pairs; pairs: of nodes, when between two."""
+        scores = self._nodes.floats("score")[filled.nearest] * fill.DECAY[filled.away]
+        boxes = filled.boxes.astype(np.float32)
+        for time in np.unique(filled.times).tolist():
+            rows = np.flatnonzero(filled.times == time)
+            corners, masks = (None, None) if pairs is None else self._carried(filled, rows, pairs)
+            of = filled.of[rows]
+            laid = Rows(boxes[rows], scores[rows], tracks[of], False, keys[of], corners, masks)
+            self._rows.setdefault(time, []).append(laid)
+
+    def _carried(
+        self, filled: fill.Filled, rows: Ids, pairs: tuple[Ids, Ids]
+    ) -> tuple[NDArray[np.float32] | None, tuple[Mask | None, ...] | None]:
+        """Corners and masks of filled rows between hits that are close enough."""
+        clock, boxes = self._nodes["time"], self._nodes.boxes
+        corners, masks = np.full((len(rows), 4, 2), np.nan, np.float32), [None] * len(rows)
+        outlined: list[Mask | None] = list(masks)
+        for place, row in enumerate(rows.tolist()):
+            one, other = (int(side[filled.of[row]]) for side in pairs)
+            frames = int(clock[other] - clock[one])
+            if frames > outlines.CLOSE:
+                continue
+            share, inner = (int(filled.times[row]) - int(clock[one])) / frames, filled.inner[row]
+            ends = self._found(one), self._found(other)
+            if all(end.corners is not None for end in ends):
+                pair = [end.corners[0] for end in ends if end.corners is not None]
+                corners[place] = outlines.between(pair[0], pair[1], share, inner, float(filled.growth[row]))
+            first, last = (end.masks[0] if end.masks else None for end in ends)
+            if first is not None and last is not None:
+                ends_at = boxes[one], boxes[other]
+                outlined[place] = outlines.both((first, last), ends_at, inner, float(filled.growth[row]))
+        known = np.isfinite(corners).all(axis=(1, 2))
+        corners[~known] = np.nan
+        return corners if known.any() else None, tuple(outlined) if any(outlined) else None
+
+    def _found(self, node: int) -> Detections:
+        """The detection of a node."""
+        look = next(look for look in reversed(self._looks) if look.first <= node)
+        return look.found.select([node - look.first])
+
+    def _keys(self, before: Ids, own: Ids, after: Ids) -> Ids:
+        clock, rows = self._nodes["time"], self._nodes["row"]
+        ids = np.stack([before, own, after], axis=1)
+        return np.where((ids != NONE)[..., None], np.stack([clock[ids], rows[ids]], axis=2), NONE)
+
+
+def count_weak(nodes: Nodes, look: Look, reach: int) -> None:
+    """Count weak detections that links lead to from a strong one at most ``reach`` frames away, in both directions."""
+    ids, clock, strong = look.ids, nodes["time"], nodes.flags("strong")
+    before = nodes["before"][ids]
+    since = np.where(before != NONE, nodes["since"][before] + look.ordinal - clock[before], FAR)
+    since = np.where(strong[ids], 0, np.minimum(since, FAR))
+    nodes["since"][ids] = since
+    nodes.flags("hit")[ids] |= since <= reach
+    at = before[strong[ids]]
+    while len(at):
+        at = at[at != NONE]
+        at = at[~strong[at] & (look.ordinal - clock[at] <= reach)]
+        nodes.flags("hit")[at] = True
+        at = nodes["before"][at]
