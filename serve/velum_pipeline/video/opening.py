@@ -1,0 +1,99 @@
+"""Opens a container with FFmpeg: only as the format that its bytes are, and never anything beside it.
+
+A playlist, or a container that refers to other files, could make FFmpeg open any path or address on this machine. So
+the demuxer is named, not guessed, reads from a file object, and is given no way to open another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import NoReturn, cast
+
+import av
+from av.container import InputContainer
+from av.container.core import Flags
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.media.kinds import AVI, MATROSKA, MOV, MP4, MPEG_TS, WEBM, MediaType
+from velum_pipeline.video.source import Opener
+
+DEMUXERS = {MP4: "mov", MOV: "mov", MATROSKA: "matroska", WEBM: "matroska", AVI: "avi", MPEG_TS: "mpegts"}
+"""FFmpeg's names."""
+BUFFER_BYTES = 2**18
+"""Read at a time: a call of Python for each, and for storage maybe a request."""
+GUESS_TIMESTAMPS = cast(int, Flags.gen_pts.value)
+"""PyAV lets FFmpeg make up missing timestamps, from ones that follow; with B-frames they are wrong."""
+MAX_FAILURES = 1000
+"""Errors in a row after which a demuxer is believed not to find its way back."""
+
+
+@contextmanager
+def opened(opener: Opener, media_type: MediaType, frame_pixels: int) -> Iterator[InputContainer]:
+    """The container; closed with its file when the block ends.
+
+    frame_pixels: no decoder may allocate larger frames, also not while the streams are being looked at.
+    Raises UnsupportedMedia, CorruptMedia.
+    """
+    with closing(opener()) as file:
+        try:
+            container = av.open(
+                file,
+                "r",
+                format=DEMUXERS[media_type],
+                options={"max_pixels": str(frame_pixels)},
+                buffer_size=BUFFER_BYTES,
+                io_open=_refused,
+                metadata_errors="replace",
+            )
+        except av.FFmpegError as error:
+            raise CorruptMedia(f"the {media_type.name} container cannot be read: {error.strerror}") from None
+        with container:
+            container.flags &= ~GUESS_TIMESTAMPS
+            yield container
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The stream that is worked on: the one marked as default, else the first. Raises UnsupportedMedia."""
+    moving = [stream for stream in container.streams.video if not is_cover(stream)]
+    if not moving:
+        raise UnsupportedMedia(
+            "the file holds no video stream" + (", only a picture" if container.streams.video else "")
+        )
+    default = av.stream.Disposition.default
+    return next((stream for stream in moving if stream.disposition & default), moving[0])
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether it is a picture for a list of files, or thumbnails, and not the video."""
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return bool(stream.disposition & pictures)
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
+    """The stream's packets in the order of decoding; None where the demuxer lost its way and went on behind."""
+    failures = 0
+    while failures < MAX_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0 and packet.dts is None and packet.pts is None:
+                    return  # PyAV's own, which would flush a decoder
+                failures = 0
+                yield packet
+        except av.FFmpegError:
+            failures += 1
+            yield None
+        else:
+            return
+
+
+def decodable(pixels: int) -> int:
+    """Pixels of the largest frame that a decoder may allocate: what is coded may reach past what is shown."""
+    return pixels + pixels // 8 + 2**16
+
+
+def _refused(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001 -- FFmpeg's shape
+    raise UnsupportedMedia(f"the file refers to another one ({os.path.basename(url)}), which is not followed")

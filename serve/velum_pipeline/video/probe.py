@@ -1,0 +1,221 @@
+"""What a file holds, by one pass over its packets. Its first frames are decoded; others where packets tell too little.
+
+Order matters: type by bytes, then structure (truncated?), then the announced size against the limit, and only then a
+decoder, which is told to allocate no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from velum_pipeline.errors import CorruptMedia, EmptyMedia, TooManyPixels, TruncatedMedia, UnsupportedMedia
+from velum_pipeline.media.kinds import MOV, MP4, SNIFF_BYTES, MediaType, sniff
+from velum_pipeline.video import formats
+from velum_pipeline.video.description import Colour, Video, turned
+from velum_pipeline.video.looks import Look, drained, look
+from velum_pipeline.video.opening import decodable, is_cover, opened, packets, video_stream
+from velum_pipeline.video.source import Opener
+from velum_pipeline.video.structure import require_whole
+from velum_pipeline.video.timestamps import Packets, Timeline, counted, timeline
+
+FIELD_ORDERS = {0: "progressive", 1: "progressive", 2: "tt", 3: "bb", 4: "bb", 5: "tt"}
+"""AVFieldOrder by the field that is shown first; 4 is coded top first and shown bottom first, 5 the other way round."""
+USUAL_RATE = Fraction(25)
+"""Where neither the container nor the frames tell any."""
+UNSPECIFIED = 2
+"""Of colours (ITU-T H.273)."""
+MAX_SIDE = 2**16
+"""Pixels; no coding of video goes further."""
+
+
+@dataclass(frozen=True)
+class VideoLimits:
+    """frame_pixels: of one frame. rate: frames per second, on average. frames: of the whole video."""
+
+    frame_pixels: int = 36_000_000
+    rate: int = 1000
+    frames: int = 10_000_000
+
+
+def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
+    """What the video in a file is. Raises MediaError, always before any large frame is decoded."""
+    with closing(opener()) as file:
+        media_type = _video_type(file.read(SNIFF_BYTES))
+        require_whole(media_type, file)
+    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
+        stream = video_stream(container)
+        _require_decodable(stream, limits)
+        left_out = _left_out(container, stream)
+        found = _pass(container, stream, limits)
+        if media_type in (MP4, MOV) and len(found) < stream.frames:
+            raise TruncatedMedia(f"the file announces {stream.frames} frames and holds {len(found)}")
+        if not len(found):
+            raise EmptyMedia("the video stream has no frames")
+        codec, time_base = stream.codec_context.name, Fraction(stream.time_base or 0)
+        told = _Told(stream)
+    if time_base <= 0:
+        raise UnsupportedMedia(f"a {codec} video whose clock has no unit is not supported")
+    step = max(1, round(1 / (told.rate or USUAL_RATE) / time_base))
+    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
+        seen = look(container, video_stream(container))
+    times = timeline(found, step)
+    by_count = times is None or not _agree(seen, times)
+    if times is None or by_count:
+        times = counted(_shown(opener, media_type, limits), found, step, round(1 / time_base))
+    _require_sane(told, seen, times, time_base, limits)
+    return Video(
+        media_type=media_type,
+        stream=told.index,
+        codec=told.codec,
+        width=told.width,
+        height=told.height,
+        turn=turned(seen.matrix),
+        source_format=seen.source_format,
+        pixel_format=formats.worked_on(seen.source_format, told.width, told.height),
+        time_base=time_base,
+        rate=_rate(told, times, time_base, limits),
+        aspect=told.aspect,
+        colour=formats.stated(seen.source_format, _both(told.colour, seen.colour), told.height),
+        field_order=_field_order(told, seen),
+        hdr=seen.hdr,
+        pts=times.pts,
+        end=times.end,
+        keys=times.keys,
+        size=found.size,
+        counted=by_count,
+        left_out=left_out,
+    )
+
+
+class _Told:
+    """What the container says of a stream, taken out of it before it is closed."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        context = stream.codec_context
+        self.index = stream.index
+        self.codec = context.name
+        self.width, self.height = context.width, context.height
+        self.rate = _positive(stream.average_rate) or _positive(stream.guessed_rate) or _positive(stream.base_rate)
+        self.aspect = _positive(stream.sample_aspect_ratio) or Fraction(0)
+        self.field_order = FIELD_ORDERS.get(context.field_order, "progressive")
+        self.colour = Colour(context.color_range, context.color_primaries, context.color_trc, context.colorspace)
+
+
+def _video_type(head: bytes) -> MediaType:
+    if not head:
+        raise EmptyMedia("the file is empty")
+    found = sniff(head)
+    if found is None:
+        raise UnsupportedMedia("the bytes are no mp4, mov, mkv, webm, avi or ts video")
+    if found.kind != "video":
+        raise UnsupportedMedia(f"the file is a picture ({found.mime}), not a video")
+    return found
+
+
+def _require_decodable(stream: VideoStream, limits: VideoLimits) -> None:
+    context = stream.codec_context
+    if context is None:
+        raise UnsupportedMedia(f"video stream {stream.index} is coded in a way that is not known here")
+    if stream.codec_tag == "encv":
+        raise UnsupportedMedia(f"the {context.name} video is encrypted")
+    pixels = context.width * context.height
+    if pixels > limits.frame_pixels or max(context.width, context.height) > MAX_SIDE:
+        size = f"{context.width} x {context.height}"
+        raise TooManyPixels(f"the video announces frames of {size} pixels; the limit is {limits.frame_pixels}")
+    if pixels <= 0:
+        raise CorruptMedia(f"the {context.name} video has no size, or one of more than {limits.frame_pixels} pixels")
+
+
+def _left_out(container: InputContainer, chosen: VideoStream) -> tuple[str, ...]:
+    words = []
+    for stream in container.streams.video:
+        if stream.index != chosen.index:
+            name = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
+            kind = "cover picture" if is_cover(stream) else "further video"
+            words.append(f"stream {stream.index}: {kind} ({name})")
+    return tuple(words)
+
+
+def _pass(container: InputContainer, stream: VideoStream, limits: VideoLimits) -> Packets:
+    found, codec = Packets(), stream.codec_context.name
+    for packet in packets(container, stream):
+        if packet is None:
+            continue
+        found.add(packet, codec)
+        if len(found) > limits.frames:
+            raise UnsupportedMedia(f"the video has more than {limits.frames} frames")
+    return found
+
+
+def _agree(seen: Look, times: Timeline) -> bool:
+    """Whether the first frames come out of the decoder as the packets said: one each, in that order."""
+    shown = [pts for pts in seen.shown if pts is None or pts >= times.pts[0]]
+    at = int(np.searchsorted(times.pts, shown[0])) if shown and shown[0] is not None else 0
+    return bool(shown) and shown == times.pts[at : at + len(shown)].tolist()
+
+
+def _shown(opener: Opener, media_type: MediaType, limits: VideoLimits) -> Iterator[int | None]:
+    """The pts of every frame as the decoder gives them out."""
+    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
+        stream = video_stream(container)
+        stream.codec_context.thread_type = "AUTO"
+        for packet in packets(container, stream):
+            try:
+                yield from (frame.pts for frame in (packet.decode() if packet is not None else ()))
+            except av.FFmpegError:
+                continue
+        yield from (frame.pts for frame in drained(stream))
+
+
+def _require_sane(told: _Told, seen: Look, times: Timeline, time_base: Fraction, limits: VideoLimits) -> None:
+    if (seen.width, seen.height) != (told.width, told.height):
+        announced = f"{told.width} x {told.height}"
+        raise UnsupportedMedia(
+            f"the file announces {announced} pixels, its first frame has {seen.width} x {seen.height}"
+        )
+    frames = len(times.pts)
+    if frames > limits.frames:
+        raise UnsupportedMedia(f"the video has more than {limits.frames} frames")
+    seconds = (times.end - int(times.pts[0])) * time_base
+    if frames > 1 and frames > limits.rate * seconds:
+        raise UnsupportedMedia(f"{frames} frames in {float(seconds):g} s are more than {limits.rate} per second")
+
+
+def _rate(told: _Told, times: Timeline, time_base: Fraction, limits: VideoLimits) -> Fraction:
+    """What the container says, if that can be; else as many as there are in the time they take."""
+    if told.rate is not None and told.rate <= limits.rate:
+        return told.rate
+    seconds = (times.end - int(times.pts[0])) * time_base
+    return min(Fraction(limits.rate), (len(times.pts) / seconds).limit_denominator(1001))
+
+
+def _both(told: Colour, seen: Colour) -> Colour:
+    """The container's word, and the decoder's where the container is silent."""
+    return Colour(
+        told.range or seen.range,
+        *(
+            one if one != UNSPECIFIED else other
+            for one, other in (
+                (told.primaries, seen.primaries),
+                (told.transfer, seen.transfer),
+                (told.matrix, seen.matrix),
+            )
+        ),
+    )
+
+
+def _field_order(told: _Told, seen: Look) -> str:
+    """Frames that are interlaced though the container knows no order are shown top field first, as most are."""
+    return "tt" if seen.interlaced and told.field_order == "progressive" else told.field_order
+
+
+def _positive(value: Fraction | None) -> Fraction | None:
+    return Fraction(value) if value else None
