@@ -1,12 +1,13 @@
-"""`velum anonymize`: pictures from the command line through the pipeline, without a server."""
+"""`velum anonymize`: pictures from the command line through the pipeline, without a server. `clips` does videos."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from velum.api.task import Classes, TaskSpec
 from velum.errors import InvalidInput
+from velum.settings import Settings
+from velum_cli.results import Done, is_video
 from velum_ingress.parameters.structured import FORMAT
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import PipelineError
@@ -14,15 +15,7 @@ from velum_pipeline.options import Gps, Limits, Method
 from velum_pipeline.pipeline import anonymize as run
 from velum_serve.options import pipeline_options
 
-
-@dataclass(frozen=True)
-class Done:
-    """One picture: where its result is, or why there is none."""
-
-    source: Path
-    target: Path | None
-    found: dict[str, int]
-    error: str = ""
+Worker = Callable[[Path, Path], Done]
 
 
 def spec_of(
@@ -47,23 +40,27 @@ def spec_of(
     return TaskSpec.model_validate({"source": {"object": {"key": "file"}}, **wish})
 
 
-def require_names(pictures: Sequence[Path]) -> None:
-    """Raise InvalidInput when two pictures have one name: the second result would replace the first."""
-    names = Counter(picture.name for picture in pictures)
-    twice = [name for name, count in names.items() if count > 1]
-    if twice:
-        raise InvalidInput(twice[0], "is the name of two pictures; anonymize them into different folders")
-
-
-def anonymize_file(source: Path, folder: Path, detector: Detector, spec: TaskSpec, limits: Limits) -> Done:
-    """Anonymize one picture into a folder under its own name. Never overwrites the source.
+def worker(settings: Settings, detector: Detector, spec: TaskSpec, every: int, *, videos: bool) -> Worker:
+    """Return what anonymizes one file into another. videos: whether there are any; PyAV is not loaded for none.
 
     Raises:
-        InvalidInput: the result would overwrite the source.
+        UnsupportedEncoder: this machine cannot write videos as the settings say, and there are some.
     """
-    target = folder / source.name
-    if target.resolve() == source.resolve():
-        raise InvalidInput("--output", f"{target} is the picture itself; name another folder")
+    pictures = partial(anonymize_picture, detector=detector, spec=spec, limits=Limits(settings.limit.pixels))
+    if not videos:
+        return pictures
+    from velum_cli import clips  # noqa: PLC0415
+
+    way = clips.way(settings.video, detector, spec, every)
+
+    def either(source: Path, target: Path) -> Done:
+        return clips.anonymize_clip(source, target, way) if is_video(source) else pictures(source, target)
+
+    return either
+
+
+def anonymize_picture(source: Path, target: Path, *, detector: Detector, spec: TaskSpec, limits: Limits) -> Done:
+    """Anonymize one picture into a file; its folder is made where there is none."""
     try:
         product = run(source.read_bytes(), source.name, detector.detect, pipeline_options(spec), limits)
     except OSError as error:
@@ -72,7 +69,7 @@ def anonymize_file(source: Path, folder: Path, detector: Detector, spec: TaskSpe
         return Done(source, None, {}, str(error))
     if product.picture is None:
         return Done(source, None, product.counts)
-    folder.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     partial.write_bytes(product.picture)
     partial.replace(target)

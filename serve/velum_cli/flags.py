@@ -38,10 +38,10 @@ AllowPrivate = Annotated[
     typer.Option("--webhook-allow-private/--webhook-public-only", help="Call private addresses as webhooks too."),
 ]
 Codec = Annotated[
-    str | None, typer.Option("--video-codec", help=f"Encoder of videos: {', '.join(get_args(VideoCodec))}.")
+    str | None, typer.Option("--video-codec", "--codec", help=f"Encoder of videos: {', '.join(get_args(VideoCodec))}.")
 ]
 Preset = Annotated[
-    str | None, typer.Option("--video-preset", help="Its preset, in its own words. Default: a fast one.")
+    str | None, typer.Option("--video-preset", "--preset", help="Its preset, in its own words. Default: a fast one.")
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 

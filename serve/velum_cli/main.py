@@ -20,7 +20,7 @@ from velum_pipeline.packs.registry import PackRegistry
 
 app = typer.Typer(
     name="velum",
-    help="Anonymizes pictures: finds faces, licence plates, persons and vehicles and makes them unrecognisable.",
+    help="Makes faces, licence plates, persons and vehicles in pictures and videos unrecognisable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -105,8 +105,10 @@ def up(
 
 @app.command()
 def anonymize(
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures.", exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Option("--output", help="Folder for the results.")] = Path("anonymized"),
+    files: Annotated[list[Path], typer.Argument(help="Pictures and videos.", exists=True, dir_okay=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the results; for one video also a file (.mp4).")
+    ] = Path("anonymized"),
     classes: flags.Classes = None,
     method: Annotated[str, typer.Option("--method", help="blur, pixelate, blacken.")] = "blur",
     gps: Annotated[str, typer.Option("--gps", help="The place in the metadata: keep or strip.")] = "keep",
@@ -116,30 +118,36 @@ def anonymize(
     cut: Annotated[
         str, typer.Option("--format", help="How pictures are cut for detection: auto, whole, pano:WIDTH or tiles.")
     ] = "auto",
+    every: Annotated[
+        int, typer.Option("--every", min=1, max=10, help="Of so many frames of a video, one is looked at.")
+    ] = 1,
+    codec: flags.Codec = None,
+    preset: flags.Preset = None,
     pack: flags.Pack = None,
     packs: flags.Packs = None,
     config: flags.Config = None,
 ) -> None:
-    """Anonymize pictures without a server. Exit status 1 when one of them could not be."""
+    """Anonymize pictures and videos without a server. Exit status 1 when one of them could not be."""
     from velum_cli import anonymize as local  # noqa: PLC0415
     from velum_cli.packs import require_classes, require_ready  # noqa: PLC0415
-    from velum_pipeline.options import Limits  # noqa: PLC0415
+    from velum_cli.results import is_video, targets  # noqa: PLC0415
 
     with _spoken():
-        settings = flags.load(config, serving=flags.serving(packs, pack))
+        video = {"codec": codec, "preset": preset}
+        settings = flags.load(config, serving=flags.serving(packs, pack), video=video)
         registry, names = _registry(settings), settings.serving.default_packs
         require_ready(registry, names)
         wanted = flags.class_names(classes) or sorted(each.value for each in registry.classes(names))
-        local.require_names(pictures)
+        goals = targets(files, output)
         require_classes(registry, names, wanted)
         spec = local.spec_of(wanted, method, gps=gps, lossless=lossless, cut=cut)
-        detector = registry.load(names)
-        limits = Limits(max_pixels=settings.limit.pixels)
-        done = [local.anonymize_file(path, output, detector, spec, limits) for path in pictures]
-    for each in done:
-        found = ", ".join(f"{count} {name}" for name, count in each.found.items() if count) or "nothing found"
-        typer.echo(f"{each.source}: {each.error or found}" + (f" -> {each.target}" if each.target else ""))
-    if any(each.error for each in done):
+        one = local.worker(settings, registry.load(names), spec, every, videos=any(map(is_video, files)))
+        failed = False
+        for source, target in zip(files, goals, strict=True):
+            done = one(source, target)
+            typer.echo(done.line())
+            failed = failed or bool(done.error)
+    if failed:
         raise typer.Exit(1)
 
 

@@ -29,6 +29,7 @@ from velum.storage import Storage
 from velum.tasks.sqlite import SqliteStore
 from velum.tasks.store import Store
 from velum_cli import listen
+from velum_cli.encoders import usable
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.local import for_controller, with_folders
 from velum_cli.packs import DEFAULT_MODEL, VIDEO_MODEL, Offer, offered
@@ -74,6 +75,7 @@ class Up:
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, self._stop.set)
         listen.check_tls(self._settings.api)
+        usable(self._settings.video)
         listener = listen.bind(self._settings.api)
         url = listen.base_url(self._settings.api, listener)
         settings = with_folders(self._settings, self._folder)

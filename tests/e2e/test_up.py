@@ -210,6 +210,8 @@ def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path) -> None:
         (["--api-endpoint", "notaurl"], "api.endpoint"),
         (["--kubeconfig", "no/kube.yaml"], "--kubeconfig: no/kube.yaml"),
         (["--log-level", "loud"], "--log-level: 'loud'"),
+        (["--video-codec", "wmv"], "video.codec: Input should be 'x264'"),
+        (["--video-preset", "warp"], "video preset 'warp' is none of x264's; one of ultrafast"),
     ],
 )
 def test_a_wrong_flag_is_named(tmp_path: Path, arguments: list[str], says: str) -> None:
