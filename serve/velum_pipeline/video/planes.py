@@ -35,15 +35,19 @@ def samples(frame: av.VideoFrame, video: Video) -> list[Plane]:
 
     Raises StageFailed for a frame that is not what the video was found to be.
     """
-    found = (frame.format.name, frame.width, frame.height)
-    if found != (video.pixel_format, video.width, video.height):
-        raise StageFailed(f"a frame is {found}, not {(video.pixel_format, video.width, video.height)}")
+    found = frame.format.name, frame.width, frame.height
+    due = video.pixel_format, video.width, video.height
+    if found != due:
+        raise StageFailed("a frame is {} of {} x {}, the video {} of {} x {}".format(*found, *due))
     return [_lines(plane, video.bits) for plane in frame.planes]
 
 
 def upright(frame: av.VideoFrame, video: Video) -> NDArray[np.uint8]:
-    """BGR uint8 (H, W, 3) as displayed, for detectors; of 10 bits the upper eight."""
-    coding = Coding.of(video)
+    """BGR uint8 (H, W, 3) as displayed, for detectors; of 10 bits the upper eight.
+
+    Raises StageFailed for a frame that is not what the video was found to be.
+    """
+    planes, coding = samples(frame, video), Coding.of(video)
     if video.pixel_format in BY_SWSCALE:
         bgr = frame.reformat(
             format="bgr24",
@@ -52,7 +56,7 @@ def upright(frame: av.VideoFrame, video: Video) -> NDArray[np.uint8]:
             dst_color_range=FULL,
         ).to_ndarray()
     else:
-        bgr = _converted(samples(frame, video), coding, video)
+        bgr = _converted(planes, coding, video)
     return turns.displayed(bgr, video.turn)
 
 
