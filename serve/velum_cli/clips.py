@@ -25,9 +25,6 @@ from velum_serve.options import pipeline_options
 KEY_BYTES = 16
 """Of the key that a video's noise comes from. It is made anew for each and kept nowhere."""
 
-PARTIAL = ".partial.mp4"
-"""The end of a result's name until it is whole; a muxer goes by the suffix."""
-
 
 @dataclass(frozen=True)
 class Way:
@@ -54,22 +51,18 @@ def way(settings: VideoSettings, detector: Detector, spec: TaskSpec, every: int)
 def anonymize_clip(source: Path, target: Path, way: Way) -> Done:
     """Anonymize one video into a file; its folder is made where there is none, and on an error nothing is left."""
     made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
-    partial = target.with_name(f".{target.stem}{PARTIAL}")
     try:
-        result = _into(source, partial, way)
-        partial.replace(target)
+        result = _into(source, target, way)
     except OSError as error:
         return Done(source, None, {}, f"{error.strerror or error}")
     except PipelineError as error:
         return Done(source, None, {}, str(error))
     finally:
-        partial.unlink(missing_ok=True)
-        if not target.exists():
-            _remove(made)
+        _remove(made)
     return Done(source, target, result.counts, notes=tuple(_notes(result)))
 
 
-def _into(source: Path, partial: Path, way: Way) -> clip.Clip:
+def _into(source: Path, target: Path, way: Way) -> clip.Clip:
     options = pipeline_options(way.spec)
     if options.lossless:
         raise OptionError("lossless", "videos are always encoded anew; leave it out")
@@ -79,9 +72,9 @@ def _into(source: Path, partial: Path, way: Way) -> clip.Clip:
 
     video = probe(opener, way.limits)
     wishes = Wishes(options, way.encoding, source.name, secrets.token_bytes(KEY_BYTES), way.every)
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with _bar(source.name, video.frames) as progress:
-        return clip.anonymize(opener, video, wishes, way.detector.detect, partial, progress=progress)
+        return clip.anonymize(opener, video, wishes, way.detector.detect, target, progress=progress)
 
 
 @contextmanager
@@ -102,7 +95,7 @@ def _notes(result: clip.Clip) -> Iterator[str]:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Remove folders that were made for a result that did not come; the deepest is first."""
+    """Remove those of the folders made for a result that are empty: it did not come. The deepest is first."""
     for folder in folders:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
