@@ -1,0 +1,137 @@
+"""Puts segments together to one mp4, with everything else that the source has.
+
+The video's packets come from the segments' files, one after the other; audio, subtitles and data from one pass over the
+source, in order of time between them. Nothing is held but a few seconds of packets and the muxer's table of them. The
+file is written beside its target, gets its index moved to the front, so that players can begin at once, and only then
+its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import lcm
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+from av.video.stream import VideoStream
+
+from velum_pipeline.errors import StageFailed
+from velum_pipeline.options import Gps
+from velum_pipeline.video import partpackets, tags, trackentry
+from velum_pipeline.video.copied import Copied, seconds
+from velum_pipeline.video.description import Video
+from velum_pipeline.video.opening import opened
+from velum_pipeline.video.source import Opener
+
+FINEST = 10_000_000
+"""Units of a second in which a file's starts are told at most; a player's 32 bits hold minutes of it."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """frames: of the video. left_out: streams and tags that the file does not have, in words. converted: streams that
+    mp4 holds in another form, in words."""
+
+    frames: int
+    left_out: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+
+
+def join(
+    opener: Opener, video: Video, parts: Sequence[Path], target: Path, *, gps: Gps = Gps.KEEP, skipped: int = 0
+) -> Joined:
+    """Write ``target`` from the segments' files, in order, and the source. It is there whole or not at all.
+
+    skipped: how many of the video's frames are in no part, because they did not decode. gps ``strip``: no tags and no
+    data tracks that may tell where the video was taken.
+
+    Raises StageFailed when the parts do not fit the video or each other, or the file cannot be written.
+    """
+    checked = partpackets.check(video, parts, skipped)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with opened(opener, video.media_type, video.width * video.height) as source:
+            joined = _written(source, video, parts, checked, partial, gps)
+        partial.replace(target)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise StageFailed(f"the video cannot be put together: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return joined
+
+
+def _written(
+    source: InputContainer, video: Video, parts: Sequence[Path], checked: partpackets.Checked, path: Path, gps: Gps
+) -> Joined:
+    wanted = tags.kept(source.metadata, gps)
+    end = _end(source.streams[video.stream], video)
+    with (
+        av.open(str(checked.first), format="nut") as first,
+        av.open(str(path), "w", format="mp4", container_options=_settings(source, video, wanted)) as output,
+    ):
+        copied = Copied(source, output, gps)
+        for stream in source.streams:
+            if stream.index == video.stream:
+                track: Stream = trackentry.add_track(output, first.streams.video[0], video)
+                track.metadata.clear()
+                track.metadata.update(tags.kept(stream.metadata, gps))
+                track.disposition = stream.disposition
+            elif stream.type != "video":
+                copied.add(stream)
+        for stream in source.streams.video:
+            stream.discard = Discard.all  # what is copied is read; of the video, not a byte
+        output.metadata.update(wanted)
+        output.set_chapters(tags.chapters(source.chapters(), gps))
+        output.start_encoding()
+        for packet in _interleaved(
+            _timed(partpackets.packets(video, parts, checked.depth, end), track), copied.packets()
+        ):
+            output.mux_one(packet)
+    gone = [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
+    return Joined(checked.frames, (*copied.left_out, *gone), tuple(copied.converted))
+
+
+def _end(stream: Stream, video: Video) -> int:
+    """When the last frame ends: an edit may cut it short, which its packets do not tell."""
+    if stream.duration and stream.time_base == video.time_base:
+        end = (stream.start_time or 0) + stream.duration
+        if end > int(video.pts[-1]):
+            return end
+    return video.end
+
+
+def _settings(source: InputContainer, video: Video, wanted: dict[str, str]) -> dict[str, str]:
+    """The muxer's options. A track's start is told in the file's unit of time, so that has to be fine enough."""
+    units = {video.time_base.denominator, *(stream.rate for stream in source.streams.audio if stream.codec_context)}
+    finest = lcm(*(unit for unit in units if unit))
+    flags = "+faststart" + ("+use_metadata_tags" if tags.need_keys(wanted) else "")
+    return {
+        "movflags": flags,
+        "video_track_timescale": str(video.time_base.denominator),
+        "movie_timescale": str(finest if finest <= FINEST else video.time_base.denominator),
+    }
+
+
+def _timed(packets: Iterator[Packet[VideoStream]], track: Stream) -> Iterator[Packet[Stream]]:
+    for packet in packets:
+        moved = cast("Packet[Stream]", packet)
+        moved.stream = track
+        yield moved
+
+
+def _interleaved(video: Iterator[Packet[Stream]], others: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+    """Both in order of decoding; each iterator's own order stays."""
+    waiting = next(video, None)
+    for packet in others:
+        while waiting is not None and seconds(waiting) <= seconds(packet):
+            yield waiting
+            waiting = next(video, None)
+        yield packet
+    while waiting is not None:
+        yield waiting
+        waiting = next(video, None)
