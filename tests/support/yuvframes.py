@@ -87,10 +87,12 @@ def chroma(strength: Array, like: Video) -> Array:
     across = 2 if "420" in like.pixel_format or "422" in like.pixel_format else 1
     down = 2 if "420" in like.pixel_format else 1
     found = np.zeros((-(-like.height // down), -(-like.width // across)), np.uint8)
-    for row, column in np.ndindex(*found.shape):
+    wide = np.zeros((like.height, found.shape[1] * across), np.uint8)
+    wide[:, : like.width] = strength
+    for row in range(len(found)):
         rows = {down * row + line for line in range(down)}
         if down == 2 and like.field_order != "progressive":
             rows |= set(range(row // 2 * 4, row // 2 * 4 + 4))
-        lines = [line for line in sorted(rows) if line < like.height]
-        found[row, column] = strength[lines, across * column : across * (column + 1)].max()
+        lines = wide[[line for line in sorted(rows) if line < like.height]]
+        found[row] = lines.max(axis=0).reshape(-1, across).max(axis=1)
     return found

@@ -47,11 +47,13 @@ def draw_debug(
 
 
 def _number(pixels: NDArray[np.uint8], detections: Detections, row: int, track: int) -> None:
-    """A track's number under the upper edge of its box."""
-    stroke = max(1, min(pixels.shape[:2]) // debug.STROKES_PER_SIDE)
-    at = round(float(detections.boxes[row, 0])) + 2 * stroke, round(float(detections.boxes[row, 1])) + 14 * stroke
-    colour = debug.COLOURS[detections.classes[row]]
-    cv2.putText(pixels, f"#{track}", at, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * stroke, colour, stroke)
+    """A track's number under the upper edge of its box. By a stencil: what cv2 writes has soft edges."""
+    stencil = np.zeros(pixels.shape[:2], np.uint8)
+    stroke = max(1, min(stencil.shape) // debug.STROKES_PER_SIDE)
+    left, top = (round(float(value)) for value in detections.boxes[row, :2])
+    at = left + 2 * stroke, top + 14 * stroke
+    cv2.putText(stencil, f"#{track}", at, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * stroke, 255, stroke)
+    pixels[stencil > 127] = debug.COLOURS[detections.classes[row]]
 
 
 def _write(
