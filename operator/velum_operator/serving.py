@@ -109,6 +109,12 @@ def _args(model: AnonymizationModel, settings: Settings) -> dict[str, Any]:
         "batch_size": spec.batch.max_size,
         "batch_wait_seconds": spec.batch.wait_millis / 1000,
         "threads": spec.threads or max(1, spec.cpu_millis // 1000),
+        "max_replicas": spec.scale.max_replicas,
+        "detect_every": spec.video.detect_every,
+        "frame_pixels": settings.video.frame_pixels,
+        "frame_rate": settings.video.frame_rate,
+        "codec": settings.video.codec,
+        "preset": settings.video.preset,
     }
 
 

@@ -24,16 +24,24 @@ there, so that the application fails at once with that text instead of after rou
 
 When a client hangs up, Serve cancels the request's asyncio task; the attempt then writes nothing more
 (`velum_serve.folder`).
+
+Replicas ask each other to work on runs of a video's segments through the deployment's own handle, as a streaming call
+(`velum_serve.videos.coordinator`): its first word says that a replica has begun, which Serve does not tell otherwise.
 """
 
+import json
 import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import ray
 from ray import serve
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Send
 
+from velum_serve.answering import Document
 from velum_serve.arguments import ReplicaArguments
 from velum_serve.batching import Item
 from velum_serve.replica import Batch, BatchedCall, Replica
@@ -56,17 +64,55 @@ class Anonymizer:
             _batched(arguments.batch_size, arguments.batch_wait_seconds),
             cpus=max(1, math.ceil(resources.get("CPU", 1.0))),
             provider="cuda" if resources.get("GPU", 0.0) > 0 else "cpu",
+            offer=_offer,
         )
 
-    async def __call__(self, request: Request) -> JSONResponse:
+    async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "").rstrip("/"))
-        status, document = await self._replica.answer(request.method, path, request.body)
-        return JSONResponse(document, status)
+        status, answer = await self._replica.answer(request.method, path, request.body)
+        return JSONResponse(answer, status) if isinstance(answer, dict) else _Lines(answer)
+
+    async def run_segments(self, order: Document) -> AsyncGenerator[Document, None]:
+        """Work on a run of another replica's video."""
+        async with aclosing(self._replica.run_segments(order)) as events:
+            async for event in events:
+                yield event
 
     def check_health(self) -> None:
         """Raise when this replica should be replaced; Serve asks every ten seconds."""
         self._replica.check()
+
+
+class _Lines(StreamingResponse):
+    """Documents as they come, one a line. Whatever ends the response ends what makes them."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, documents: AsyncGenerator[Document, None]) -> None:
+        super().__init__(_lines(documents))
+        self._documents = documents
+
+    async def stream_response(self, send: Send) -> None:
+        async with aclosing(self._documents):
+            await super().stream_response(send)
+
+
+async def _lines(documents: AsyncIterator[Document]) -> AsyncIterator[bytes]:
+    async for document in documents:
+        yield json.dumps(document).encode() + b"\n"
+
+
+async def _offer(order: Document) -> AsyncGenerator[Document, None]:
+    """Have a replica work on a run: whichever Serve's router finds, perhaps this one. Closing it cancels the call."""
+    context = serve.get_replica_context()
+    handle = serve.get_deployment_handle(context.deployment, context.app_name)
+    response = handle.options(stream=True).run_segments.remote(order)
+    try:
+        async for event in response:
+            yield event
+    finally:
+        response.cancel()
 
 
 def build(args: dict[str, Any]) -> serve.Application:

@@ -33,6 +33,12 @@ class ReplicaArguments(BaseModel):
     batch_size: int = Field(4, ge=1)
     batch_wait_seconds: float = Field(0.002, ge=0)
     threads: int = Field(0, ge=0)  # of the detectors; 0: as many as the replica was given CPUs
+    max_replicas: int = Field(1, ge=1)  # that work on one video together
+    detect_every: int = Field(1, ge=1)  # of so many frames of a video one is looked at
+    frame_pixels: int = Field(36_000_000, gt=0)
+    frame_rate: int = Field(1000, gt=0)
+    codec: str = "x264"
+    preset: str = ""  # empty: a fast one of the codec's
 
     @classmethod
     def parse(cls, args: Any) -> "ReplicaArguments":

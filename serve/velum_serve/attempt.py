@@ -1,5 +1,7 @@
 """One attempt at one task: read, decode, detect, redact, write, and at the very end the manifest.
 
+The source's first bytes decide whether it is a picture, which is made here, or a video (`velum_serve.videos`).
+
 Knows nothing of Ray: what a replica has is handed in as `Tools`. Decoding and redaction run in the replica's bounded
 thread pool, detection goes wherever `detect` sends it (a batch across requests), writes go out in parallel.
 
@@ -9,38 +11,32 @@ was already on its way (`velum_serve.folder`).
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from velum.api.status import ResultFile, TaskResult
 from velum.api.v1 import filename
-from velum.errors import VelumError
 from velum.storage import Storage
 from velum.tasks.order import MANIFEST, Failed, Manifest, Succeeded, WorkOrder
 from velum_pipeline.detections import Detections
-from velum_pipeline.errors import PipelineError, UnsupportedMedia
-from velum_pipeline.media import sniff
 from velum_pipeline.options import Limits, ObjectClass, Options
 from velum_pipeline.pipeline import Product, finish, prepare
-from velum_serve.errors import NotServed, StageBroke
+from velum_serve.batching import Pixels
+from velum_serve.errors import NotServed
 from velum_serve.folder import AttemptFolder
 from velum_serve.options import pipeline_options
 from velum_serve.reasons import failure
-from velum_serve.source import SourceLimits, read_source
+from velum_serve.source import Kept, Place, SourceLimits, read_source
+from velum_serve.stages import stage
+from velum_serve.videos.attempt import VideoTools, run_video
+from velum_serve.videos.plan import SOURCE
+from velum_serve.videos.progress import Told
 
-logger = logging.getLogger(__name__)
-
-Pixels = NDArray[np.uint8]
 Detect = Callable[[Pixels, Options], Awaitable[Detections]]
 
 PNG = "image/png"
@@ -52,42 +48,50 @@ class Tools:
     """What a replica brings to every attempt.
 
     classes: what the model serves; an order for anything else is refused. threads: where pictures are decoded and
-    redacted; its size bounds how many are at a time.
+    redacted; its size bounds how many are at a time. videos: what attempts at videos need besides.
     """
 
     storage: Storage
     detect: Detect
     classes: frozenset[ObjectClass]
     threads: Executor
+    videos: VideoTools
     pixels: Limits = field(default_factory=Limits)
     source: SourceLimits = field(default_factory=SourceLimits)
 
 
-async def run_attempt(order: WorkOrder, tools: Tools) -> Succeeded | Failed:
-    """Carry the order out and return how that ended. Raises only CancelledError."""
+async def run_attempt(order: WorkOrder, tools: Tools, told: Told = lambda _: None) -> Succeeded | Failed:
+    """Carry the order out and return how that ended. Of a video, `told` how far it is. Raises only CancelledError."""
     try:
         async with AttemptFolder(tools.storage.outputs, order.folder) as folder:
-            return Succeeded(await _attempt(order, tools, folder))
+            return Succeeded(await _attempt(order, tools, folder, told))
     except Exception as error:  # the boundary: an attempt ends in an outcome, whatever happened
         return failure(error)
 
 
-async def _attempt(order: WorkOrder, tools: Tools, folder: AttemptFolder) -> Manifest:
-    run = partial(asyncio.get_running_loop().run_in_executor, tools.threads)
+async def _attempt(order: WorkOrder, tools: Tools, folder: AttemptFolder, told: Told) -> Manifest:
     options = pipeline_options(order.spec)
     _require_served(options, tools.classes)
-    with _stage("reading the source"):
-        data = await read_source(order.spec.source, tools.storage.inputs, tools.source, _admit)
+    place = Place(tools.storage.outputs, order.work + SOURCE)
+    with stage("reading the source"):
+        source = await read_source(order.spec.source, tools.storage.inputs, tools.source, place)
+    if isinstance(source, Kept):
+        return await run_video(order, source, options, tools.videos, folder, told)
+    return await _picture(order, source, options, tools, folder)
+
+
+async def _picture(order: WorkOrder, data: bytes, options: Options, tools: Tools, folder: AttemptFolder) -> Manifest:
+    run = partial(asyncio.get_running_loop().run_in_executor, tools.threads)
     started = time.perf_counter()
-    with _stage("decoding"):
+    with stage("decoding"):
         picture = await run(prepare, data, tools.pixels, options)
     del data  # the file need not stay in memory beside its pixels
-    with _stage("detection"):
+    with stage("detection"):
         found = await tools.detect(picture.pixels, options)
-    with _stage("anonymization"):
+    with stage("anonymization"):
         product = await run(finish, picture, found, options, filename(order.spec), started)
     seconds = time.perf_counter() - started
-    with _stage("writing the result"):
+    with stage("writing the result"):
         files = _files(product)
         result = await run(_result, order, product, files, folder)
         manifest = Manifest(uid=order.uid, media_type=product.media_type, result=result, seconds=seconds)
@@ -127,26 +131,8 @@ def _result(order: WorkOrder, product: Product, files: dict[str, _File], folder:
     return TaskResult(attempt=order.attempt, detections=product.counts, **entries)
 
 
-def _admit(head: bytes) -> None:
-    found = sniff(head)
-    if found is not None and found.kind == "video":
-        raise UnsupportedMedia(f"{found.mime}: videos are not supported yet")
-
-
 def _require_served(options: Options, served: frozenset[ObjectClass]) -> None:
     missing = [name for name in ObjectClass if name in options.classes and name not in served]
     if missing:
         finds = ", ".join(name for name in ObjectClass if name in served)
         raise NotServed(f"the model finds {finds}; it does not find {', '.join(missing)}")
-
-
-@contextlib.contextmanager
-def _stage(name: str) -> Iterator[None]:
-    """Name the stage in which something unforeseen happened. Errors with a meaning of their own pass."""
-    try:
-        yield
-    except (PipelineError, VelumError):
-        raise
-    except Exception as error:
-        logger.exception("%s failed", name)
-        raise StageBroke(name, error) from error

@@ -3,6 +3,7 @@
 ServeError (a VelumError, so that a command line shows its text instead of a traceback)
 ├── ArgumentInvalid(field)   the serving config gives a replica something it cannot start with
 ├── SourceFailed(reason)     a work order's source cannot be read; `reason` is the API's word for it
+├── RunRefused(reason)       another replica found that a part of a video can never be done
 ├── NotServed                a work order asks for a class that the model does not find
 ├── StageBroke(stage)        a stage failed in a way that nobody foresaw; says which, never what it held
 ├── Withdrawn                the attempt was cancelled while one of its threads still wanted to write
@@ -29,6 +30,14 @@ class ArgumentInvalid(ServeError):
 
 class SourceFailed(ServeError):
     """The picture could not be got. The message names the key or URL."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RunRefused(ServeError):
+    """Another replica found that a run of segments can never be done; `reason` is the API's word for why."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from velum.errors import VelumError
 from velum.storage import BlobStore
 from velum_serve.errors import Withdrawn
+from velum_serve.files import Digest, upload
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,18 @@ class AttemptFolder:
         """
         await self._all([(self.key(name), data, False) for name, data in files.items()])
 
+    def write_file(self, name: str, path: Path, stopped: Callable[[], bool]) -> Digest:
+        """Write a file from a disk, in bounded memory, in a thread of the caller's; return what it holds.
+
+        Who cancels the attempt must make `stopped` true and wait for the thread before the block is left: this is no
+        write that closing waits for. Raises as `write`.
+        """
+        key = self.key(name)
+        with self._lock:
+            self._require_open(key)
+            self._begun = True
+        return upload(self._outputs, key, path, lambda: not (self._closed or stopped()))
+
     async def seal(self, name: str, data: bytes) -> None:
         """Write the file that says that all others are complete. Raises as `write`."""
         await self._all([(self.key(name), data, True)])
@@ -81,10 +95,13 @@ class AttemptFolder:
         if errors:
             raise errors[0]
 
+    def _require_open(self, key: str) -> None:
+        if self._closed:
+            raise Withdrawn(f"{key} was not written: the attempt was cancelled")
+
     def _put(self, key: str, data: bytes, sealing: bool) -> None:
         with self._lock:
-            if self._closed:
-                raise Withdrawn(f"{key} was not written: the attempt was cancelled")
+            self._require_open(key)
             self._begun = True
             self._sealed = self._sealed or sealing
         self._outputs.translated(key, lambda: self._outputs.put_now(key, data))

@@ -18,7 +18,7 @@ from velum_pipeline.errors import (
     TruncatedMedia,
     UnsupportedMedia,
 )
-from velum_serve.errors import NotServed, ServeError, SourceFailed
+from velum_serve.errors import NotServed, RunRefused, ServeError, SourceFailed
 
 REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (UnsupportedMedia, Reason.UNSUPPORTED_MEDIA),
@@ -39,7 +39,7 @@ REASONS: tuple[tuple[type[Exception], Reason], ...] = (
 
 def failure(error: Exception) -> Failed:
     """Return the outcome of an attempt that raised this. The text of an error that nobody foresaw is not shown."""
-    if isinstance(error, SourceFailed):
+    if isinstance(error, SourceFailed | RunRefused):
         return Failed(error.reason, str(error))
     for kind, reason in REASONS:
         if isinstance(error, kind):

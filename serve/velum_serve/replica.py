@@ -1,12 +1,13 @@
-"""A replica without Ray: one model's detectors and stores, and the two requests it answers.
+"""A replica without Ray: one model's detectors and stores, the two requests it answers, and runs of others' videos.
 
 `app` puts this behind Ray Serve. What is here can be made and called in any process, with any way of batching.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from contextlib import aclosing
+from typing import Literal
 
 import cv2
 from pydantic import ValidationError
@@ -18,30 +19,57 @@ from velum_pipeline import pipeline
 from velum_pipeline.detect import Runtime
 from velum_pipeline.detections import Detections
 from velum_pipeline.options import Limits, Options
+from velum_pipeline.video.probe import VideoLimits
+from velum_serve.answering import Document, documents
 from velum_serve.arguments import ReplicaArguments
-from velum_serve.attempt import Pixels, Tools, run_attempt
-from velum_serve.batching import BatchDetector, Item
+from velum_serve.attempt import Tools, run_attempt
+from velum_serve.batching import BatchDetector, Item, Pixels
 from velum_serve.reasons import outcome_document
 from velum_serve.source import SourceLimits
+from velum_serve.videos.attempt import Offer, VideoTools
+from velum_serve.videos.progress import Told
+from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
 
 MIN_PICTURE_THREADS = 2
 """One picture decodes while another is written, even on one core."""
 
+VIDEO_THREADS = 4
+"""One is in a run; others read a new video, join a finished one. More videos than that wait for each other."""
+
+READ_THREADS = 4
+"""Fetch blocks of videos in advance; they wait for a store and use no core."""
+
 GPU_BATCH_PIXELS = 16 << 20
 """Input pixels in one run on a GPU: a batch of eight 1280-pixel squares. A CPU gains nothing from more than one."""
 
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, Document | AsyncGenerator[Document, None]]
+"""An HTTP status, and a document or, of a video, several: how far it is, and the outcome as the last."""
+
 Batch = Callable[[Sequence[Item]], Awaitable[list[Detections | Exception]]]
 BatchedCall = Callable[[Item], Awaitable[Detections | Exception]]
 Batched = Callable[[Batch], BatchedCall]
 """Turns a function of many into one of one that waits for company: `serve.batch` in a replica."""
 
 
+async def nobody(_: Document) -> AsyncGenerator[Document, None]:
+    """Offer a run where there is no other replica."""
+    yield {"declined": True}
+
+
 class Replica:
-    """One model, ready to work. `cpus` is how many cores it may use, `provider` where its networks run."""
+    """One model, ready to work.
+
+    cpus: how many cores it may use. provider: where its networks run. offer: asks another replica of this model to
+    work on a run of segments.
+    """
 
     def __init__(
-        self, arguments: ReplicaArguments, batched: Batched, cpus: int, provider: Literal["cpu", "cuda"] = "cpu"
+        self,
+        arguments: ReplicaArguments,
+        batched: Batched,
+        cpus: int,
+        provider: Literal["cpu", "cuda"] = "cpu",
+        offer: Offer = nobody,
     ) -> None:
         """Load the weights; takes seconds. Raises what `ReplicaArguments.registry` and `PackRegistry.load` raise."""
         cv2.setNumThreads(1)  # pictures run beside each other in threads of ours; OpenCV's own would fight them
@@ -57,11 +85,15 @@ class Replica:
         self._networks = ThreadPoolExecutor(1, "detect")  # the session's own threads use the cores
         self._call = batched(self._detect_batch)
         self._ongoing = 0
+        storage = Storage.open(arguments.input_url, arguments.output_url)
+        videos = self._videos(storage, cpus, offer)
+        self._runs = videos.runs
         self._tools = Tools(
-            storage=Storage.open(arguments.input_url, arguments.output_url),
+            storage=storage,
             detect=self._detect,
             classes=frozenset(arguments.classes),
             threads=pictures,
+            videos=videos,
             pixels=Limits(arguments.max_pixels),
             source=SourceLimits(
                 arguments.upload_bytes, arguments.source_allow_private, arguments.source_timeout_seconds
@@ -78,24 +110,53 @@ class Replica:
             case _:
                 return 404, {"error": f"{method} {path}: there are POST /attempts and GET /healthz"}
 
+    def run_segments(self, order: Document) -> AsyncGenerator[Document, None]:
+        """Work on a run for another replica; yields what `Runs.events` tells. Raises ValidationError."""
+        return self._runs.events(RunOrder.model_validate(order))
+
     def check(self) -> None:
         """Raise DetectorBroken when this replica should be replaced."""
         self.detector.check()
 
-    async def _attempt(self, body: bytes) -> dict[str, Any]:
+    def _videos(self, storage: Storage, cpus: int, offer: Offer) -> VideoTools:
+        arguments = self.arguments
+        settings = VideoSettings(
+            arguments.codec, arguments.preset, arguments.detect_every, arguments.batch_size, threads=cpus
+        )
+        threads = ThreadPoolExecutor(VIDEO_THREADS, "video")
+        return VideoTools(
+            storage=storage,
+            runs=Runs(storage, self._detect, settings, threads, ThreadPoolExecutor(READ_THREADS, "read")),
+            settings=settings,
+            model=[arguments.model, *arguments.packs],
+            threads=threads,
+            offer=offer,
+            replicas=arguments.max_replicas,
+            limits=VideoLimits(frame_pixels=arguments.frame_pixels, rate=arguments.frame_rate),
+        )
+
+    async def _attempt(self, body: bytes) -> Document | AsyncGenerator[Document, None]:
         try:
             order = WorkOrder.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             text = f"work order: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
             return outcome_document(Failed(Reason.INVALID_SPEC, text))
+        answer = documents(lambda told: self._run(order, told))
+        word = await anext(answer)
+        if "outcome" in word:
+            await answer.aclose()
+            return word
+        return _chained(word, answer)
+
+    async def _run(self, order: WorkOrder, told: Told) -> Document:
         self._ongoing += 1
         try:
-            return outcome_document(await run_attempt(order, self._tools))
+            return outcome_document(await run_attempt(order, self._tools, told))
         finally:
             self._ongoing -= 1
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self) -> Document:
         batches = {str(size): count for size, count in sorted(self.detector.sizes().items())}
         arguments = self.arguments.model_dump(mode="json", include={"model", "classes", "packs"})
         return {**arguments, "ongoing": self._ongoing, "batches": batches}
@@ -108,3 +169,10 @@ class Replica:
 
     async def _detect_batch(self, items: Sequence[Item]) -> list[Detections | Exception]:
         return await asyncio.get_running_loop().run_in_executor(self._networks, self.detector.detect, items)
+
+
+async def _chained(first: Document, rest: AsyncGenerator[Document, None]) -> AsyncGenerator[Document, None]:
+    async with aclosing(rest):
+        yield first
+        async for document in rest:
+            yield document

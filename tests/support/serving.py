@@ -1,8 +1,8 @@
 """Work orders, pictures and detectors for tests of `velum_serve`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from velum_pipeline.detections import Detections
 from velum_pipeline.options import Limits, ObjectClass, Options
 from velum_serve.attempt import Tools
 from velum_serve.source import SourceLimits
+from velum_serve.videos.attempt import Offer, VideoTools
+from velum_serve.videos.coordinator import Lengths
+from velum_serve.videos.runs import Runs, VideoSettings
 
 FACE_BOX = (20.0, 16.0, 60.0, 64.0)
 
@@ -70,7 +73,31 @@ def tools(
     max_bytes: int = 1 << 20,
 ) -> Tools:
     """What a replica would bring."""
-    return Tools(stores, detect, classes, threads, Limits(max_pixels), SourceLimits(max_bytes, allow_private=True))
+    videos = video_tools(stores, threads, detect)
+    limits = SourceLimits(max_bytes, allow_private=True)
+    return Tools(stores, detect, classes, threads, videos, Limits(max_pixels), limits)
+
+
+async def nobody(_: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    """Offer a run to replicas that are not there."""
+    yield {"declined": True}
+
+
+def video_tools(
+    stores: Storage,
+    threads: Executor,
+    detect: Callable[[NDArray[np.uint8], Options], Awaitable[Detections]] = find_face,
+    *,
+    settings: VideoSettings | None = None,
+    offer: Offer = nobody,
+    **more: Any,
+) -> VideoTools:
+    """What a replica would bring for videos; it has three threads of its own, and segments are short."""
+    settings = settings or VideoSettings(preset="ultrafast", batch=4)
+    own = ThreadPoolExecutor(3)
+    runs = Runs(stores, detect, settings, own, own)
+    more = {"segment_frames": 8, "lengths": Lengths(least=8, most=16), **more}
+    return VideoTools(stores, runs, settings, ["bright"], own, offer, **more)
 
 
 async def tick(count: int = 5) -> None:

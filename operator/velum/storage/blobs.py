@@ -93,6 +93,20 @@ class BlobStore:
         while (chunk := await self._run(key, lambda: next(chunks, None))) is not None:
             yield bytes(chunk)
 
+    def range_now(self, key: str, start: int, end: int) -> bytes:
+        """Return an object's bytes from `start` to before `end`, from a thread of the caller's.
+
+        Raises NotFound, Unavailable.
+        """
+        return self.translated(key, lambda: bytes(obstore.get_range(self._store, key, start=start, end=end)))
+
+    def chunks_now(self, key: str) -> Iterator[bytes]:
+        """Yield an object's bytes in chunks, in a thread of the caller's. Raises NotFound, Unavailable."""
+        result = self.translated(key, lambda: obstore.get(self._store, key))
+        chunks = iter(result.stream(min_chunk_size=STREAM_CHUNK))
+        while (chunk := self.translated(key, lambda: next(chunks, None))) is not None:
+            yield bytes(chunk)
+
     def writer(self, key: str) -> "BlobWriter":
         """Return a writer for an object whose size is not known yet."""
         return BlobWriter(self, key)

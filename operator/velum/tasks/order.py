@@ -75,11 +75,14 @@ class NotStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attempt at a video is: frames that are done, of how many, and for how long it will probably go on."""
+    """How far an attempt at a video is: frames that are done, of how many, and for how long it will probably go on.
+
+    seconds_left: None where nothing is done yet that would tell.
+    """
 
     frames: int
     of: int
-    seconds_left: float
+    seconds_left: float | None
 
     @property
     def percent(self) -> int:

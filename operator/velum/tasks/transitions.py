@@ -33,11 +33,12 @@ def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> 
     """
     if progress is None or (status.frames is not None and progress.percent == status.progress_percent):
         return status
+    left = progress.seconds_left
     return status.model_copy(
         update={
             "progress_percent": progress.percent,
             "frames": FrameCount(done=progress.frames, of=progress.of),
-            "estimated_finish_at": now + timedelta(seconds=progress.seconds_left),
+            "estimated_finish_at": None if left is None else now + timedelta(seconds=left),
         }
     )
 

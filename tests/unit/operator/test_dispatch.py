@@ -214,8 +214,8 @@ async def test_progress_that_makes_no_sense(ray: PlayedRay, dispatcher: ServeDis
     assert "makes no sense" in (await failed(dispatcher)).message
 
 
-@pytest.mark.parametrize(("seconds", "believed"), [(-1.0, 0.0), (1e30, 365 * 86_400.0)])
-def test_an_estimate_can_be_added_to_a_date(seconds: float, believed: float) -> None:
+@pytest.mark.parametrize(("seconds", "believed"), [(None, None), (-1.0, 0.0), (1e30, 365 * 86_400.0)])
+def test_an_estimate_can_be_added_to_a_date(seconds: float | None, believed: float | None) -> None:
     assert parse_progress({"frames": 1, "of": 2, "seconds_left": seconds}).seconds_left == believed
 
 

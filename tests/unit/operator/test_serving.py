@@ -47,6 +47,12 @@ def test_one_application_per_model(given: Settings, tmp_path: Path) -> None:
         "batch_size": 4,
         "batch_wait_seconds": 0.002,
         "threads": 1,
+        "max_replicas": 1,
+        "detect_every": 1,
+        "frame_pixels": 36_000_000,
+        "frame_rate": 1000,
+        "codec": "x264",
+        "preset": "",
     }
     (deployment,) = application["deployments"]
     assert deployment["name"] == "Anonymizer"

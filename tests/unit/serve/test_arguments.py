@@ -39,6 +39,12 @@ def test_everything_that_the_controller_sends_is_known() -> None:
         "batch_size": 4,
         "batch_wait_seconds": 0.002,
         "threads": 2,
+        "max_replicas": 3,
+        "detect_every": 2,
+        "frame_pixels": 4,
+        "frame_rate": 5,
+        "codec": "svtav1",
+        "preset": "8",
     }
     parsed = ReplicaArguments.parse({**GOOD, **sent})
     assert set(GOOD) | set(sent) == set(ReplicaArguments.model_fields)

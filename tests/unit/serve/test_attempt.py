@@ -180,10 +180,9 @@ JPEG = picture()
         (JPEG[:-2], Reason.TRUNCATED_MEDIA),
         (picture(".png")[:-20], Reason.TRUNCATED_MEDIA),
         (picture(".jpg", width=1250, height=801, seed=0), Reason.TOO_MANY_PIXELS),
-        (b"\0\0\0\x18ftypmp42" + bytes(5000), Reason.UNSUPPORTED_MEDIA),
         (JPEG + bytes(2 << 20), Reason.TOO_LARGE),
     ],
-    ids=["empty", "text", "gif", "half", "without-end", "png-cut", "pixels", "video", "bytes"],
+    ids=["empty", "text", "gif", "half", "without-end", "png-cut", "pixels", "bytes"],
 )
 async def test_bad_pictures_have_their_own_reasons(
     data: bytes, reason: Reason, stores: Storage, threads: ThreadPoolExecutor
@@ -192,11 +191,6 @@ async def test_bad_pictures_have_their_own_reasons(
     assert outcome.reason is reason
     assert outcome.permanent
     assert outcome.message
-
-
-async def test_a_video_is_refused_by_its_first_bytes(stores: Storage, threads: ThreadPoolExecutor) -> None:
-    outcome = await failing(stores, threads, b"\0\0\0\x18ftypmp42" + bytes(900_000))
-    assert outcome.message == "video/mp4: videos are not supported yet"
 
 
 async def test_a_source_that_is_not_there(stores: Storage, threads: ThreadPoolExecutor) -> None:

@@ -1,6 +1,7 @@
 """Reading sources: objects, URLs, and everything that can be wrong with them. The web server is real, on loopback."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -13,25 +14,25 @@ from velum.api.task import ObjectSource, Source
 from velum.errors import Unavailable
 from velum.storage import BlobStore
 from velum_serve.errors import SourceFailed
-from velum_serve.source import CHUNK, MAX_REDIRECTS, SourceLimits, read_source
+from velum_serve.source import CHUNK, MAX_REDIRECTS, Kept, Place, SourceLimits, read_source
 
 OPEN = SourceLimits(max_bytes=3_000_000, allow_private=True, timeout_seconds=5)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Heads:
-    """Remembers what `admit` was shown."""
-
-    def __init__(self) -> None:
-        self.seen: list[bytes] = []
-
-    def __call__(self, head: bytes) -> None:
-        self.seen.append(head)
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 4000
+"""Begins as an mp4 does; what follows nobody looks at here."""
 
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> BlobStore:
     return BlobStore((tmp_path / "in").as_uri())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Where a video goes that comes from a URL."""
+    return Place(BlobStore((tmp_path / "out").as_uri()), "tasks/default/t/work/u/source/original")
 
 
 @pytest.fixture
@@ -61,19 +62,17 @@ def of_url(url: object) -> Source:
 
 async def failed(source: Source, inputs: BlobStore, limits: SourceLimits = OPEN) -> SourceFailed:
     with pytest.raises(SourceFailed) as caught:
-        await read_source(source, inputs, limits, Heads())
+        await read_source(source, inputs, limits, Place(inputs, "kept/original"))
+    assert await inputs.below("kept/") == []
     return caught.value
 
 
 @pytest.mark.parametrize("size", [0, 1, 3012, 3013, 2_500_000, 3_000_000])
-async def test_an_object_is_read_whole_and_its_head_shown_once(size: int, inputs: BlobStore) -> None:
+async def test_an_object_is_read_whole(size: int, inputs: BlobStore, place: Place) -> None:
     data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     await inputs.put("a/b.jpg", data)
-    heads = Heads()
-    assert await read_source(of_object("a/b.jpg"), inputs, OPEN, heads) == data
-    (head,) = heads.seen
-    assert data.startswith(head)
-    assert len(head) >= min(size, 3012)
+    assert await read_source(of_object("a/b.jpg"), inputs, OPEN, place) == data
+    assert await place.store.below("tasks/") == []
 
 
 async def test_an_object_that_is_not_there(inputs: BlobStore) -> None:
@@ -89,33 +88,77 @@ async def test_a_key_cannot_leave_the_store(key: str, inputs: BlobStore, tmp_pat
     assert (await failed(source, inputs)).reason in {Reason.INVALID_SPEC, Reason.SOURCE_NOT_FOUND}
 
 
-async def test_an_object_over_the_limit_by_one_byte(inputs: BlobStore) -> None:
+async def test_an_object_over_the_limit_by_one_byte(inputs: BlobStore, place: Place) -> None:
     await inputs.put("big", b"x" * 1001)
     error = await failed(of_object("big"), inputs, SourceLimits(max_bytes=1000))
     assert error.reason is Reason.TOO_LARGE
     assert "1000 bytes" in str(error)
-    assert len(await read_source(of_object("big"), inputs, SourceLimits(max_bytes=1001), Heads())) == 1001
+    assert (await read_source(of_object("big"), inputs, SourceLimits(max_bytes=1001), place)) == b"x" * 1001
 
 
-async def test_a_store_that_is_gone_is_not_a_missing_object(inputs: BlobStore, tmp_path: Path) -> None:
+async def test_a_store_that_is_gone_is_not_a_missing_object(inputs: BlobStore, place: Place, tmp_path: Path) -> None:
     (tmp_path / "in").rmdir()
     (tmp_path / "in").write_text("a file where the folder was")
     with pytest.raises(Unavailable):
-        await read_source(of_object("a/b.jpg"), inputs, OPEN, Heads())
+        await read_source(of_object("a/b.jpg"), inputs, OPEN, place)
 
 
-async def test_what_admit_raises_stops_the_reading(inputs: BlobStore) -> None:
-    await inputs.put("film", b"x" * 3_000_000)
+@pytest.mark.parametrize("size", [12, len(VIDEO)])
+async def test_a_video_in_the_store_stays_there(size: int, inputs: BlobStore, place: Place) -> None:
+    await inputs.put("a/film", VIDEO[:size])
+    kept = await read_source(of_object("a/film"), inputs, OPEN, place)
+    assert isinstance(kept, Kept)
+    assert (kept.store, kept.key, kept.size, kept.copy) == (inputs, "a/film", size, False)
+    assert await place.store.below("tasks/") == []
+    again = await read_source(of_object("a/film"), inputs, OPEN, place)
+    assert again == kept
+    await inputs.put("a/film", VIDEO[:size] + b"x")
+    other = await read_source(of_object("a/film"), inputs, OPEN, place)
+    assert isinstance(other, Kept)
+    assert other.identity != kept.identity
 
-    def refuse(head: bytes) -> None:
-        raise LookupError(len(head))
 
-    with pytest.raises(LookupError) as caught:
-        await read_source(of_object("film"), inputs, OPEN, refuse)
-    assert caught.value.args[0] < 3_000_000
+async def test_a_video_over_the_limit(inputs: BlobStore) -> None:
+    await inputs.put("film", VIDEO)
+    error = await failed(of_object("film"), inputs, SourceLimits(max_bytes=len(VIDEO) - 1))
+    assert error.reason is Reason.TOO_LARGE
 
 
-async def test_a_url_is_read_whole(inputs: BlobStore, serve: Callable[[Handler], Awaitable[TestServer]]) -> None:
+@pytest.mark.parametrize("size", [12, len(VIDEO)])
+async def test_a_video_behind_a_url_goes_to_its_place(
+    size: int, inputs: BlobStore, place: Place, serve: Callable[[Handler], Awaitable[TestServer]]
+) -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=VIDEO[:size])
+
+    url = of_url((await serve(handler)).make_url("/film?sig=1"))
+    kept = await read_source(url, inputs, OPEN, place)
+    digest = hashlib.sha256(VIDEO[:size]).hexdigest()
+    assert kept == Kept(place.store, place.key, size, digest, copy=True)
+    assert await place.store.get(place.key) == VIDEO[:size]
+
+
+async def test_a_video_that_breaks_off_is_not_kept(
+    inputs: BlobStore, place: Place, serve: Callable[[Handler], Awaitable[TestServer]]
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 2 * len(VIDEO)
+        await response.prepare(request)
+        await response.write(VIDEO)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    with pytest.raises(SourceFailed) as caught:
+        await read_source(of_url((await serve(handler)).make_url("/film")), inputs, OPEN, place)
+    assert caught.value.reason is Reason.SOURCE_UNREACHABLE
+    assert await place.store.below("tasks/") == []
+
+
+async def test_a_url_is_read_whole(
+    inputs: BlobStore, place: Place, serve: Callable[[Handler], Awaitable[TestServer]]
+) -> None:
     data = bytes(range(256)) * 4000
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -123,9 +166,7 @@ async def test_a_url_is_read_whole(inputs: BlobStore, serve: Callable[[Handler],
         return web.Response(body=data)
 
     server = await serve(handler)
-    heads = Heads()
-    assert await read_source(of_url(server.make_url("/x.jpg?sig=1")), inputs, OPEN, heads) == data
-    assert len(heads.seen) == 1
+    assert await read_source(of_url(server.make_url("/x.jpg?sig=1")), inputs, OPEN, place) == data
 
 
 @pytest.mark.parametrize(
@@ -162,8 +203,9 @@ async def test_only_lasting_failures_end_a_task() -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("first", [b"x", VIDEO])
 async def test_size_is_counted_whatever_the_header_says(
-    announced: bool, inputs: BlobStore, serve: Callable[[Handler], Awaitable[TestServer]]
+    announced: bool, first: bytes, inputs: BlobStore, serve: Callable[[Handler], Awaitable[TestServer]]
 ) -> None:
     sent = 0
 
@@ -171,8 +213,9 @@ async def test_size_is_counted_whatever_the_header_says(
         nonlocal sent
         response = web.StreamResponse()
         if announced:
-            response.content_length = 500 * CHUNK
+            response.content_length = 500 * CHUNK + len(first)
         await response.prepare(request)
+        await response.write(first)
         try:
             for _ in range(500):
                 await response.write(b"x" * CHUNK)
@@ -187,7 +230,7 @@ async def test_size_is_counted_whatever_the_header_says(
 
 
 async def test_redirects_are_followed_as_far_as_allowed(
-    inputs: BlobStore, serve: Callable[[Handler], Awaitable[TestServer]]
+    inputs: BlobStore, place: Place, serve: Callable[[Handler], Awaitable[TestServer]]
 ) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         left = int(request.path.strip("/"))
@@ -196,7 +239,7 @@ async def test_redirects_are_followed_as_far_as_allowed(
         return web.Response(status=302 if left % 2 else 307, headers={"Location": f"/{left - 1}"})
 
     server = await serve(handler)
-    assert await read_source(of_url(server.make_url(f"/{MAX_REDIRECTS}")), inputs, OPEN, Heads()) == b"arrived"
+    assert await read_source(of_url(server.make_url(f"/{MAX_REDIRECTS}")), inputs, OPEN, place) == b"arrived"
     error = await failed(of_url(server.make_url(f"/{MAX_REDIRECTS + 1}")), inputs)
     assert error.reason is Reason.SOURCE_UNREACHABLE
     assert "redirects" in str(error)

@@ -26,7 +26,7 @@ outcomes = st.one_of(
 facts_seen = st.builds(
     Facts,
     running=st.none() | st.integers(1, 4),
-    progress=st.none() | st.builds(Progress, st.integers(0, 300), st.just(300), st.sampled_from([0.0, 12.5])),
+    progress=st.none() | st.builds(Progress, st.integers(0, 300), st.just(300), st.sampled_from([None, 0.0, 12.5])),
     outcome=outcomes,
     outcome_attempt=st.integers(0, 4),
     manifest=st.none() | st.builds(manifest, st.integers(1, 4), uid=st.sampled_from([task().metadata.uid, "other"])),

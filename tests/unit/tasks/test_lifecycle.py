@@ -167,8 +167,9 @@ class TestProgress:
         assert decide(task(status), Facts(running=2), NOW + soon(seconds=1)).status == status
 
     def test_the_first_word_counts_even_if_nothing_is_done(self) -> None:
-        status = decide(task(RUNNING), replace(self.running, progress=Progress(0, 120, 60.0)), NOW).status
+        status = decide(task(RUNNING), replace(self.running, progress=Progress(0, 120, None)), NOW).status
         assert (status.progress_percent, status.frames) == (0, FrameCount(done=0, of=120))
+        assert status.estimated_finish_at is None
 
     def test_a_retry_tells_what_it_found_done(self) -> None:
         further = RUNNING.model_copy(update={"progress_percent": 57, "frames": FrameCount(done=68, of=120)})

@@ -1,0 +1,189 @@
+"""One attempt at a video, on the replica that was given the order: plan, have the runs done, join, write.
+
+The result is made in a temporary folder on this machine's disk, which needs room for twice the result: its parts, and
+the file that they become. Memory does not grow with the video's length.
+"""
+
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from velum.errors import VelumError
+from velum.storage import Storage
+from velum.tasks.order import MANIFEST, Manifest, WorkOrder
+from velum_pipeline.errors import OptionError
+from velum_pipeline.options import Method, Options
+from velum_pipeline.video.description import Video
+from velum_pipeline.video.encoder import require
+from velum_pipeline.video.probe import VideoLimits, probe
+from velum_pipeline.video.segments import segments
+from velum_serve.folder import AttemptFolder
+from velum_serve.reasons import failure
+from velum_serve.source import Kept
+from velum_serve.stages import stage
+from velum_serve.videos import plan as plans
+from velum_serve.videos.coordinator import Coordinator, Lengths, Numbers
+from velum_serve.videos.parts import DamagedPart, Parts
+from velum_serve.videos.plan import Fence, Plan
+from velum_serve.videos.progress import Meter, Told
+from velum_serve.videos.result import write_result
+from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
+from velum_serve.videos.runs import Told as ToldFrames
+from velum_serve.videos.threads import in_thread, uninterrupted
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_FRAMES = 250
+"""Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
+
+REPAIRS = 3
+"""How often damaged parts are made again in one attempt. A disk that damages them every time is not worth more."""
+
+VERSION = 1
+"""Of what parts look like: one that another version made is not joined with ours."""
+
+Offer = Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]
+"""Asks another replica to work on a run (`RunOrder` in JSON); yields what `Runs.events` tells there."""
+
+
+@dataclass(frozen=True)
+class VideoTools:
+    """What a replica brings to attempts at videos.
+
+    model: what decides what is found, JSON-ready. replicas: how many there can be, this one included. threads: where
+    videos are read, worked on and joined.
+    """
+
+    storage: Storage
+    runs: Runs
+    settings: VideoSettings
+    model: Any
+    threads: Executor
+    offer: Offer
+    replicas: int = 1
+    limits: VideoLimits = field(default_factory=VideoLimits)
+    segment_frames: int = SEGMENT_FRAMES
+    lengths: Lengths = field(default_factory=Lengths)
+
+
+async def run_video(
+    order: WorkOrder, kept: Kept, options: Options, tools: VideoTools, folder: AttemptFolder, told: Told
+) -> Manifest:
+    """Make the result and seal it. Raises whatever goes wrong."""
+    started = time.perf_counter()
+    async with _work_folder(order, tools):
+        await _require_possible(options, tools)
+        await Fence(tools.storage.outputs, order.work, order.attempt).claim()
+        with stage("reading the video"):
+            plan, video = await _plan(order, kept, tools)
+        result = await _made(order, kept, plan, video, options, tools, folder, told)
+        seconds = time.perf_counter() - started
+        manifest = Manifest(uid=order.uid, media_type=video.media_type.mime, result=result, seconds=seconds)
+        await folder.seal(MANIFEST, json.dumps(manifest.wire()).encode())
+    return manifest
+
+
+@asynccontextmanager
+async def _work_folder(order: WorkOrder, tools: VideoTools) -> AsyncGenerator[None]:
+    """Leave in the work folder what the next attempt can use, and nothing where none will come.
+
+    A copy of the source goes in any case: it is an original.
+    """
+    outputs, prefix = tools.storage.outputs, order.work
+    try:
+        yield
+    except BaseException as error:
+        lasting = isinstance(error, Exception) and failure(error).permanent
+        await _removed(outputs.remove(prefix if lasting else prefix + plans.SOURCE.rsplit("/", 1)[0] + "/"), prefix)
+        raise
+    await _removed(outputs.remove(prefix), prefix)
+
+
+async def _removed(removal: Awaitable[object], prefix: str) -> None:
+    try:
+        await uninterrupted(removal)
+    except VelumError:
+        logger.warning("could not empty %s; it goes with the task", prefix, exc_info=True)
+
+
+async def _require_possible(options: Options, tools: VideoTools) -> None:
+    if options.lossless:
+        raise OptionError("lossless", "a video is encoded anew; it is there for pictures only")
+    if options.method is not Method.DETECT:
+        tools.settings.encoding(options.quality)
+        await in_thread(tools.threads, lambda _: require(tools.settings.codec))
+
+
+async def _plan(order: WorkOrder, kept: Kept, tools: VideoTools) -> tuple[Plan, Video]:
+    """Return the plan that is there, else a new one."""
+    settings = tools.settings
+    spec = order.spec.model_dump(mode="json", exclude={"suspend", "webhook", "destination", "source"})
+    encoding = [settings.codec, settings.preset, settings.every]
+    wishes = plans.fingerprint(VERSION, kept.identity, spec, tools.model, encoding, tools.segment_frames)
+    outputs = tools.storage.outputs
+    known = await plans.load(outputs, order.work)
+    if known is not None and known[0].wishes == wishes:
+        return known
+    ranges = tools.runs.ranges(tools.runs.source_at(kept))
+    try:
+        video = await in_thread(tools.threads, lambda _: probe(ranges.open, tools.limits))
+    finally:
+        ranges.check()  # a store that was away looks like a broken video
+    plan = plans.new_plan(wishes, segments(video, tools.segment_frames))
+    await plans.save(outputs, order.work, plan, video)
+    return plan, video
+
+
+async def _made(
+    order: WorkOrder,
+    kept: Kept,
+    plan: Plan,
+    video: Video,
+    options: Options,
+    tools: VideoTools,
+    folder: AttemptFolder,
+    told: Told,
+) -> Any:
+    parts = Parts(tools.storage.outputs, order.work, plan)
+    source = tools.runs.source_at(kept)
+
+    def run_order(numbers: Numbers) -> RunOrder:
+        names = {"task": order.task, "uid": order.uid, "attempt": order.attempt, "work": order.work}
+        return RunOrder(**names, plan=plan.id, numbers=numbers, source=source, spec=order.spec)
+
+    async def local(numbers: Numbers, frames: ToldFrames) -> None:
+        await tools.runs.perform(run_order(numbers), plan, video, frames)
+
+    done = await parts.finished()
+    meter = Meter(video.frames, plan.frames(list(done)), told)
+    for repair in range(1 + REPAIRS):
+        coordinator = Coordinator(
+            plan=plan,
+            parts=parts,
+            meter=meter,
+            local=local,
+            offer=lambda numbers: tools.offer(run_order(numbers).model_dump(mode="json", by_alias=True)),
+            helpers=tools.replicas - 1,
+            turn=tools.runs.turn,
+            lengths=tools.lengths,
+            done=done,
+        )
+        done = await coordinator.finish()
+        ordered = [done[number] for number in sorted(done)]
+        ranges = tools.runs.ranges(source)
+        write = partial(write_result, order, video, options, ordered, parts, ranges, folder, tools.settings.folder)
+        try:
+            with stage("joining the video"):
+                return await in_thread(tools.threads, write)
+        except DamagedPart as error:
+            if repair == REPAIRS:
+                raise
+            logger.warning("%s", error)
+            del done[error.number]
+    raise AssertionError("unreachable")
