@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.video.description import Video
+from velum_pipeline.video.formats import BT601, BT709, FULL, HD_LINES
 
 Floats = NDArray[np.float32]
 
-FULL_RANGE = 2
-BT709, BT601 = 1, 6
 WEIGHTS = {
     BT709: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -32,7 +31,6 @@ WEIGHTS = {
 }
 """Weights of red and blue in luma by code point (H.273, table 4). Others (RGB, YCgCo, ICtCp) are taken for unspecified.
 BT.2020's constant luminance, 10, is read as the other one, as FFmpeg does."""
-HD_LINES = 720
 WHITE = 255.0
 
 
@@ -54,7 +52,7 @@ class Coding:
         """What the video says, or the convention where it says nothing."""
         convention = BT601 if video.height < HD_LINES else BT709
         matrix = video.colour.matrix if video.colour.matrix in WEIGHTS else convention
-        return cls(matrix, video.colour.range == FULL_RANGE, video.bits, video.pixel_format.startswith("gray"))
+        return cls(matrix, video.colour.range == FULL, video.bits, video.pixel_format.startswith("gray"))
 
     @property
     def top(self) -> int:

@@ -16,6 +16,7 @@ from velum_pipeline.errors import StageFailed
 from velum_pipeline.video import conversion, turns
 from velum_pipeline.video.colour import Coding
 from velum_pipeline.video.description import FORMATS, Video
+from velum_pipeline.video.formats import FULL, LIMITED
 
 Plane = NDArray[Any]
 """uint8 or uint16 (H, stride): the samples of a line, then what pads it."""
@@ -27,7 +28,6 @@ READ_LINES = 4
 BY_SWSCALE = ("yuv420p", "yuv422p")
 """What FFmpeg converts by code written for it: 0.4 ms of 1080p against 1.8 ms of ours, which needs 1.6 ms where FFmpeg
 goes through its general scaler and takes 15."""
-LIMITED, FULL = 1, 2
 
 
 def samples(frame: av.VideoFrame, video: Video) -> list[Plane]:
