@@ -37,6 +37,8 @@ class Copied:
         """Make a track for a stream that is no video, or say that it is left out."""
         if stream.discard == Discard.all and stream.type in ("data", "subtitle"):
             return  # the chapters' names, which QuickTime keeps as a track: they come with the chapters
+        if stream.type == "data" and "timecode" in stream.metadata:
+            return  # the muxer makes this track anew, from the video's tag of that name
         if stream.type not in COPIED:
             self._leave(stream, f"mp4 holds no {stream.type} streams")
         elif stream.type == "data" and self._gps is Gps.STRIP:

@@ -79,6 +79,7 @@ class SegmentWriter:
         try:
             self._container: OutputContainer = av.open(str(path), "w", format="nut", container_options=NUT)
             self._stream = _stream(self._container, video, encoding, threads)
+            self._container.start_encoding()
         except (av.FFmpegError, OSError) as error:
             self._remove()
             raise StageFailed(f"a segment's file cannot be begun: {error}") from error

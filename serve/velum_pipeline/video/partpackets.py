@@ -19,12 +19,27 @@ from velum_pipeline.video.encoder import shift
 
 @dataclass(frozen=True)
 class Checked:
-    """What a look at all parts told. frames: packets in all. depth: how many frames are decoded before the first is
-    shown, at most. first: the part that has the first frame."""
+    """What a look at all parts told.
+
+    frames: packets in all. depth: how many frames are decoded before the first is shown, at most. parts: those that
+    have frames.
+    """
 
     frames: int
     depth: int
-    first: Path
+    parts: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    ordinals: list[int]
+    coding: tuple[object, ...]
+
+    @property
+    def depth(self) -> int:
+        """How many frames a frame is decoded before its turn, at most."""
+        shown = np.argsort(np.argsort(self.ordinals))
+        return int(np.max(np.arange(len(shown)) - shown))
 
 
 def check(video: Video, parts: Sequence[Path], skipped: int) -> Checked:
@@ -32,38 +47,51 @@ def check(video: Video, parts: Sequence[Path], skipped: int) -> Checked:
 
     Raises StageFailed when the parts do not follow each other, lack frames or have too many, or do not fit together.
     """
-    frames = depth = 0
-    last: int | None = None
-    like: object = None
-    first: Path | None = None
+    frames, depth, last = 0, 0, -1
+    coding: tuple[object, ...] | None = None
+    full = []
     for path in parts:
-        ranks = []
-        with av.open(str(path), format="nut") as part:
-            stream = part.streams.video[0]
-            if like not in (None, looks := _looks(stream)):
-                raise StageFailed(f"{path.name} is not coded as the parts before it")
-            ranks = [ordinal for ordinal, _ in _numbered(video, path, part.demux(stream))]
-        if not ranks:
+        part = _look(video, path)
+        if part is None:
             continue
-        first, like = first or path, looks
-        last = _follows(path, ranks, last)
-        depth = max(depth, int(np.max(np.arange(len(ranks)) - np.argsort(np.argsort(ranks)))))
-        frames += len(ranks)
-    if first is None or frames + skipped != video.frames:
+        if coding not in (None, part.coding):
+            raise StageFailed(f"{path.name} is not coded as the parts before it")
+        if len(set(part.ordinals)) != len(part.ordinals) or min(part.ordinals) <= last:
+            raise StageFailed(f"{path.name} has frames that were there before")
+        coding, last = part.coding, max(part.ordinals)
+        depth, frames = max(depth, part.depth), frames + len(part.ordinals)
+        full.append(path)
+    if not full or frames + skipped != video.frames:
         raise StageFailed(f"the parts have {frames} frames, and {skipped} were skipped, of {video.frames}")
-    return Checked(frames, depth, first)
+    return Checked(frames, depth, tuple(full))
 
 
-def packets(video: Video, parts: Sequence[Path], depth: int, end: int) -> Iterator[Packet[VideoStream]]:
+def _look(video: Video, path: Path) -> _Part | None:
+    """None for a part without frames, of which FFmpeg cannot even tell what it is; what is missing shows in the sum."""
+    try:
+        part = av.open(str(path), "r", format="nut")
+    except av.InvalidDataError:
+        return None
+    except av.FFmpegError as error:
+        raise StageFailed(f"{path.name} cannot be read: {error}") from error
+    with part:
+        stream = part.streams.video[0]
+        context = stream.codec_context
+        coding = (context.name, context.width, context.height, context.pix_fmt, context.extradata)
+        ordinals = [ordinal for ordinal, _ in _numbered(video, path, part.demux(stream))]
+    return _Part(ordinals, coding) if ordinals else None
+
+
+def packets(video: Video, checked: Checked, end: int) -> Iterator[Packet[VideoStream]]:
     """All packets in the order of decoding, timed in the video's time base. end: when the last frame ends.
 
-    A frame is decoded when the one ``depth`` places before it is shown, so decoding times rise and are never later than
-    the frame's own.
+    A frame is decoded when the one ``checked.depth`` places before it is shown, so decoding times rise, and are never
+    later than the frame is shown.
     """
     waiting: list[int] = []
     step = max(round(1 / (video.rate * video.time_base)), 1) if video.rate else 1
-    early = [int(video.pts[0]) - step * ahead for ahead in range(depth, 0, -1)]
-    for path in parts:
+    early = [int(video.pts[0]) - step * ahead for ahead in range(checked.depth, 0, -1)]
+    for path in checked.parts:
         with av.open(str(path), format="nut") as part:
             for ordinal, packet in _numbered(video, path, part.demux(part.streams.video[0])):
                 heapq.heappush(waiting, int(video.pts[ordinal]))
@@ -92,15 +120,3 @@ def _numbered(
             yield ordinal, packet
     except av.FFmpegError as error:
         raise StageFailed(f"{path.name} cannot be read: {error}") from error
-
-
-def _follows(path: Path, ranks: Sequence[int], last: int | None) -> int:
-    """The last ordinal. Raises StageFailed when a frame is there twice, or before what was in the parts before."""
-    if len(set(ranks)) != len(ranks) or (last is not None and min(ranks) <= last):
-        raise StageFailed(f"{path.name} has frames that were there before")
-    return max(ranks)
-
-
-def _looks(stream: VideoStream) -> tuple[object, ...]:
-    context = stream.codec_context
-    return context.name, context.width, context.height, context.pix_fmt, context.extradata

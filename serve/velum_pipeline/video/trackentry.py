@@ -46,6 +46,7 @@ def add_track(output: OutputContainer, part: VideoStream, video: Video) -> Video
         stream.codec_context.codec_tag = SAMPLE_ENTRIES[part.codec_context.name]
     if video.turn.matrix is not None:
         stream.set_display_matrix(video.turn.matrix)
+    stream.codec_context.framerate = video.rate  # by which the muxer counts a timecode's frames
     stream.time_base = video.time_base
     return stream
 
