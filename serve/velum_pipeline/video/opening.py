@@ -91,8 +91,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
 
 
 def decodable(pixels: int) -> int:
-    """Pixels of the largest frame that a decoder may allocate: what is coded may reach past what is shown."""
-    return pixels + pixels // 8 + 2**16
+    """Pixels of the largest frame that a decoder may allocate: in some codecs it reaches past what is shown."""
+    return pixels + pixels // 4 + 2**20
 
 
 def _refused(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001 -- FFmpeg's shape
