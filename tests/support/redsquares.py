@@ -1,6 +1,6 @@
 """A made street: red, finely patterned squares that move over a grey picture, and a detector that sees red.
 
-The pattern tells whether a square shows: it has a large deviation of brightness, and what hides it has none. Red tells
+The pattern tells whether a square shows: what hides it has nothing so fine. Red tells
 the detector where it is, exactly.
 """
 
@@ -22,8 +22,8 @@ from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options
 WIDTH, HEIGHT = 192, 112
 RATE = 25
 FACE = ObjectClass.FACE
-PATTERN = 16.0
-"""Standard deviation of luma from which a square shows: its own is about 60, that of a cover below 8."""
+CONTRAST = 8.0
+"""Grey levels between the pattern's light and dark fields from which a square shows; unhidden it is about 80."""
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
@@ -49,13 +49,13 @@ class Square:
 
 def drawn(squares: Sequence[Square], frame: int) -> Pixels:
     """One frame, BGR."""
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    picture = np.repeat((90 + columns // 4)[..., None], 3, axis=2).astype(np.uint8)
+    picture = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    picture[...] = (90 + np.arange(WIDTH) // 4)[None, :, None]
     for square in squares:
         if (box := square.box(frame)) is not None:
             x1, y1, x2, y2 = box
-            checked = ((rows[y1:y2, x1:x2] - y1) // 4 + (columns[y1:y2, x1:x2] - x1) // 4) % 2
-            picture[y1:y2, x1:x2] = np.where(checked[..., None], (60, 60, 255), (0, 0, 110)).astype(np.uint8)
+            light = _checked(square.side)[..., None] == 1
+            picture[y1:y2, x1:x2] = np.where(light, (60, 60, 255), (0, 0, 110)).astype(np.uint8)
     return picture
 
 
@@ -100,10 +100,11 @@ def faces(method: Method = Method.BLUR, **changes: object) -> Options:
 
 
 def shows(picture: Pixels, box: Box) -> bool:
-    """Whether what is in the box of a BGR picture is the square's pattern."""
+    """Whether what is in the box of a BGR picture has the square's pattern."""
     x1, y1, x2, y2 = box
-    luma = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
-    return float(luma.std()) > PATTERN
+    luma = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY).astype(np.float32)
+    light = _checked(x2 - x1) == 1
+    return abs(float(luma[light].mean() - luma[~light].mean())) > CONTRAST
 
 
 def exposed(path: Path, squares: Sequence[Square]) -> list[tuple[int, int]]:
@@ -116,6 +117,11 @@ def exposed(path: Path, squares: Sequence[Square]) -> list[tuple[int, int]]:
                 if (box := square.box(number)) is not None and shows(picture, box):
                     found.append((number, row))
         return found
+
+
+def _checked(side: int) -> NDArray[np.int64]:
+    fields = np.arange(side) // 4
+    return (fields[:, None] + fields) % 2
 
 
 def _red(picture: Pixels) -> Detections:
