@@ -24,7 +24,7 @@ HD_LINES = 720
 LIMITED, FULL = 1, 2
 BT709, BT601 = 1, 6
 MAX_10_BIT = 1023
-EXACT = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "prores", "mpeg2video", "mpeg4", "mjpeg"))
+EXACT = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "prores", "mpeg2video", "mpeg4", "mjpeg"))
 """Codecs whose decoders clip samples to their depth; one too large would end x264, and the process with it."""
 
 
@@ -36,10 +36,10 @@ def worked_on(source: str, width: int, height: int) -> str:
     except ValueError:
         raise UnsupportedMedia(f"samples of format {source} are not supported") from None
     depth = "10le" if bits > 8 else ""
-    colours = [each for each in layout.components if each.is_chroma]
-    if not (colours or layout.is_rgb or layout.has_palette or layout.is_bayer):
+    mixed = layout.is_rgb or layout.has_palette or layout.is_bayer
+    if not mixed and sum(not each.is_alpha for each in layout.components) < 3:
         return f"gray{depth}"
-    if layout.is_rgb or layout.has_palette or layout.is_bayer or has_opacity(source):
+    if mixed or has_opacity(source):
         return f"yuv444p{depth}"
     ratio = (64 // layout.chroma_width(64), 64 // layout.chroma_height(64))
     chroma = SUBSAMPLED.get(ratio, "444")
@@ -71,7 +71,7 @@ class Conversion:
         self._clips = video.bits == 10 and video.codec not in EXACT
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame, which may be written into; its pts is kept."""
+        """The frame, which may be written into; its timestamps are to be set again."""
         source = frame.format.name
         if source != self._video.pixel_format:
             frame = self._converted(frame, source)
@@ -89,7 +89,6 @@ class Conversion:
         made = self._reformatter.reformat(frame, format=between, **self._colours(source))
         if not opaque:
             made = _over_black(made, target, full=self._video.colour.range == FULL)
-        made.pts, made.time_base = frame.pts, frame.time_base
         return made
 
     def _colours(self, source: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class _Told:
     def __init__(self, stream: VideoStream) -> None:
         context = stream.codec_context
         self.index = stream.index
-        self.codec = context.name
+        self.codec = context.codec.canonical_name
         self.width, self.height = context.width, context.height
         self.rate = _positive(stream.average_rate) or _positive(stream.guessed_rate) or _positive(stream.base_rate)
         self.aspect = _positive(stream.sample_aspect_ratio) or Fraction(0)

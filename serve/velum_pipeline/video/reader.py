@@ -61,11 +61,15 @@ def decoded(opener: Opener, video: Video, first: int, stop: int, *, threads: int
         try:
             for ordinal, frame in _Pass(opener, video, start, threads).frames(stop):
                 if ordinal >= first:
-                    frame.pts = int(video.pts[ordinal])
-                    yield Decoded(ordinal, convert(frame))
+                    yield Decoded(ordinal, _stamped(convert(frame), video, ordinal))
         except _Elsewhere:
             continue
         return
+
+
+def _stamped(frame: av.VideoFrame, video: Video, ordinal: int) -> av.VideoFrame:
+    frame.time_base, frame.pts = video.time_base, int(video.pts[ordinal])
+    return frame
 
 
 @dataclass(frozen=True)
