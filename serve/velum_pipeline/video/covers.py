@@ -8,6 +8,11 @@ period ends. Periods are counted from the video's first frame, and the noise is 
 frame and the place: processes that work on different parts of a video show the same cover if they have seen
 WARM_UP frames before their own.
 
+Even so a minute is thirty copies, each of a box that lies a little differently. Who has 31 copies of each of 300 faces,
+boxes off by 4 % of their sides, and puts their 2 x 2 cells together by Bayes' rule, pairs 86 % with their originals. So
+all cells of a face or a plate, which are told apart by what is inside them, have one mean, rounded as ever, and differ
+by noise alone. That looks as before and pairs 26 % (64 copies: 90 and 30 %; one: 10 and 2 %).
+
 A cover is never made anew inside its period. Where the object has grown its cells grow with it; where it has shrunk or
 turned so that the floor lets fewer through, the held cells are averaged to so few, and stay so few. What is shown is
 then a function of what was shown before, so it costs no further copy.
@@ -131,6 +136,8 @@ class Covers:
         seed = self._seed(region, ordinal)
         layout = Layout.GREY if self._coding.grey else Layout.BGR
         colours = self._coding.colours(self._neutral(means))
+        if region.object_class.relative_kernel:
+            colours[:] = colours.mean(axis=(0, 1))
         shown = floor.disturb(colours, layout, region.object_class, WHITE, _random(seed))
         return _Cover(shown, floor.blocks(*asked(region)), seed)
 

@@ -169,6 +169,20 @@ def test_brightness_is_rounded_before_it_shows(name: str) -> None:
     assert seen[4] != seen[0]
 
 
+@pytest.mark.parametrize(("object_class", "same"), [(FACE, True), (PLATE, True), (PERSON, False), (VEHICLE, False)])
+@pytest.mark.parametrize("method", [Method.BLUR, Method.PIXELATE])
+def test_where_a_face_is_bright_does_not_show(object_class: ObjectClass, same: bool, method: Method) -> None:
+    """Of faces and plates all that is left is one mean: there are many covers of them in a video."""
+    video, shown = yuvframes.video(64, 64, "gray"), []
+    for bright in (np.s_[8:32], np.s_[32:56]):
+        frame = yuvframes.blank(video)
+        (luma,) = samples(frame, video)
+        luma[:] = 40
+        luma[bright] = 210
+        shown.append(hidden(video, frame, [solid(8, 8, 48, 48, 0.35, object_class)], method)[0][8:56, 8:56])
+    assert np.array_equal(*shown) == same
+
+
 def test_colour_is_a_tint_or_none() -> None:
     video = yuvframes.video(64, 64, "yuv444p")
     shown = []
