@@ -16,9 +16,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
-from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
-from av.video.format import VideoFormat
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
@@ -34,8 +32,6 @@ TEN_BITS = 1023
 """The largest sample of ten bits; x264 ends the process when it meets a larger one."""
 TRIAL = (256, 256)
 """Pixels of the picture that ``require`` encodes; NVENC takes none below 145 x 49."""
-FIELD_ORDERS = {"tt": 2, "bb": 3}
-"""libavcodec's AVFieldOrder."""
 
 
 def require(codec: str) -> None:
@@ -75,7 +71,6 @@ class SegmentWriter:
         self._video = video
         self._shift = shift(video)
         self._last: int | None = None
-        self._fields = _Fields(video) if interlaced(encoding, video) else None
         try:
             self._container: OutputContainer = av.open(str(path), "w", format="nut", container_options=NUT)
             self._stream = _stream(self._container, video, encoding, threads)
@@ -94,7 +89,7 @@ class SegmentWriter:
         frame.pts = pts + self._shift
         try:
             _bounded(frame)
-            self._put(self._fields.marked(frame) if self._fields else frame)
+            self._put(frame)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._failed(error) from error
         finally:
@@ -168,30 +163,13 @@ def _stream(container: OutputContainer, video: Video, encoding: Encoding, thread
     if video.aspect:
         context.sample_aspect_ratio = video.aspect
     if interlaced(encoding, video):
-        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-        context.field_order = FIELD_ORDERS[video.field_order]
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me  # which field is first, each frame says itself
     context.options = options(encoding, video, threads)
     try:
         context.open()
     except av.FFmpegError as error:
         raise UnsupportedEncoder(f"video codec {encoding.codec} cannot encode this video: {error}") from error
     return stream
-
-
-class _Fields:
-    """Says of each frame which lines are shown first: the encoder goes by the frame, not by its settings."""
-
-    def __init__(self, video: Video) -> None:
-        self._graph = Graph()
-        form = VideoFormat(video.pixel_format, video.width, video.height)
-        source = self._graph.add_buffer(width=video.width, height=video.height, format=form, time_base=video.time_base)
-        marks = self._graph.add("setfield", "tff" if video.field_order == "tt" else "bff")
-        self._graph.link_nodes(source, marks, self._graph.add("buffersink")).configure()
-
-    def marked(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The same samples and time."""
-        self._graph.vpush(frame)
-        return self._graph.vpull()
 
 
 def _bounded(frame: av.VideoFrame) -> None:

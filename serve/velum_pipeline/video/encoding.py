@@ -34,11 +34,9 @@ CAP = 1.35
 below the 1.5 that is promised for segments of three seconds and more."""
 GIVE = 6.0
 """How far the rate factor may rise to keep below CAP: 24 of x264 still looks the same in motion (over 45 dB where 18
-gives 48); beyond that the picture would pay for the size."""
+gives 48 dB); beyond that the picture would pay for the size."""
 LEAST_RATE = 100_000
 """Bits per second that are always allowed: headers alone are that much of a tiny clip."""
-EFFICIENT: Mapping[str, float] = MappingProxyType({"hevc": 1.5, "av1": 1.8, "vp9": 1.5, "vvc": 2.0})
-"""Bits that H.264 needs for one bit of these, at the same picture; a codec of the same generation needs one."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,7 @@ def largest_rate(encoding: Encoding, video: Video) -> int | None:
     """Bits per second that the encoding is to stay below on average; None above the default quality."""
     if encoding.quality > DEFAULT_QUALITY or not video.size or video.seconds <= 0:
         return None
-    source = 8 * video.size / video.seconds * EFFICIENT.get(video.codec, 1.0)
-    return max(int(CAP * source), LEAST_RATE)
+    return max(int(CAP * 8 * video.size / video.seconds), LEAST_RATE)
 
 
 def options(encoding: Encoding, video: Video, threads: int) -> dict[str, str]:

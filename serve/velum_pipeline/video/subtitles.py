@@ -12,6 +12,20 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 
+PLAIN = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 384
+PlayResY: 288
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+"""One style, in the form of Advanced SubStation Alpha in which FFmpeg hands subtitles from decoders to encoders."""
 TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text"})
 """FFmpeg's names of what is converted; pictures of text are not."""
 
@@ -31,7 +45,7 @@ class Converter:
         self._decoder.open(strict=False)
         self.stream = output.add_stream("mov_text")
         self._encoder: SubtitleCodecContext = self.stream.codec_context
-        self._encoder.subtitle_header = self._decoder.subtitle_header
+        self._encoder.subtitle_header = _styles(self._decoder.subtitle_header)
         if source.time_base:
             self.stream.time_base = source.time_base
 
@@ -47,3 +61,14 @@ class Converter:
             made.duration = packet.duration
             made.time_base = packet.time_base
             yield made
+
+
+def _styles(header: bytes | None) -> bytes:
+    """The decoder's styles if the encoder can read them, else a plain one."""
+    trial = av.CodecContext.create("mov_text", "w")
+    try:
+        trial.subtitle_header = header
+        trial.open()
+    except av.FFmpegError:
+        return PLAIN.encode()
+    return header or PLAIN.encode()

@@ -1,0 +1,268 @@
+"""What a video keeps on its way through the house: every clip is decoded, written anew and joined, and compared.
+
+  hack/evaluate fidelity
+  hack/evaluate fidelity --clips DIR --json out.json --parts 1
+
+Nothing is redacted, so whatever differs was changed by reading and writing. The clips are those that the tests make,
+and the videos in the folders of --clips. A column per check: + the same, x not, . the source says nothing of it.
+
+  frames, pts       as many frames, and each shown at the same time
+  start, duration   of the video stream, to 2 ms; a frame that does not decode is missing from both
+  rotation          the display matrix, number by number
+  format, bits      chroma format and depth (odd sizes of 4:2:0 become 4:4:4, more than 10 bits become 10)
+  colour            range, primaries, transfer, matrix, where the source tells them
+  hdr               mastering display and light level
+  fields            progressive, or which field is first
+  chapters, tags    all of the source's
+  packets           SHA-256 of every packet of audio, subtitles and data, in order, and their times to 2 ms; text
+                    subtitles, which mp4 holds in another form, by number and times
+  roles             languages and dispositions
+  size              bytes of the video stream, at most 1.5 times the source's, or tiny
+  picture           PSNR of luma, mean over frames, at least 35 dB
+
+--json FILE gets [{"clip", "special", "check", "before", "after", "same"}]. Exit status 1: something differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from environment import ROOT
+from evaluation.videofacts import Beside, Facts, by_ffprobe, facts, reader
+from velum_pipeline.errors import PipelineError
+from velum_pipeline.media.kinds import SNIFF_BYTES, sniff
+from velum_pipeline.video.description import Video
+from velum_pipeline.video.encoder import SegmentWriter
+from velum_pipeline.video.encoding import LEAST_RATE, Encoding
+from velum_pipeline.video.join import Joined, join
+from velum_pipeline.video.planes import samples
+from velum_pipeline.video.probe import probe
+from velum_pipeline.video.reader import decoded
+
+CHECKS = (
+    "width", "height", "frames", "pts", "start", "duration", "rotation", "aspect", "format", "bits", "range",
+    "primaries", "transfer", "matrix", "hdr", "fields", "chapters", "tags", "packets", "roles", "size", "picture",
+)  # fmt: skip
+DEFAULTS = Encoding()
+CLOSE = 0.002
+"""Seconds: times of mkv and of mp4's edits are in thousandths."""
+SAME_SIZE = 1.5
+LEAST_PSNR = 35.0
+"""dB; below that a difference is seen side by side."""
+TEXTS = {"mov_text", "srt", "subrip", "ass", "ssa", "webvtt"}
+NOT_KEPT = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id", "timecode"}
+"""Tags that are the file's own, or told by the muxer."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison. same: None where the source says nothing."""
+
+    name: str
+    before: object
+    after: object
+    same: bool | None
+
+
+def passed(source: Path, target: Path, parts: int = 3, encoding: Encoding = DEFAULTS) -> tuple[Video, Joined]:
+    """Write ``source`` anew, unredacted, in so many segments, as the product does. Raises PipelineError."""
+    opener = reader(source)
+    video = probe(opener)
+    starts = sorted({video.frames * part // parts for part in range(parts)})
+    written, files = 0, []
+    with TemporaryDirectory() as folder:
+        for number, (first, stop) in enumerate(zip(starts, [*starts[1:], video.frames], strict=True)):
+            files.append(Path(folder) / f"{number}.nut")
+            with SegmentWriter(files[-1], video, encoding, 1) as writer:
+                for each in decoded(opener, video, first, stop, threads=1):
+                    writer.write(each.frame)
+                    written += 1
+        joined = join(opener, video, files, target, skipped=video.frames - written)
+    return video, joined
+
+
+def compared(source: Path, target: Path, joined: Joined) -> list[Check]:
+    """All checks of a video against its source."""
+    before, video = facts(source)
+    after, copy = facts(target)
+    checks = [*_described(before, after, video), *_timed(before, after, joined)]
+    checks += [*_chapters_and_tags(before, after, joined), *_streams(before, after, joined)]
+    most = max(SAME_SIZE * video.size, SAME_SIZE * LEAST_RATE / 8 * video.seconds)
+    checks.append(Check("size", video.size, copy.size, copy.size <= most))
+    seen = psnr(source, video, target, copy)
+    checks.append(Check("picture", None, round(seen, 2), seen >= LEAST_PSNR))
+    return sorted(checks, key=lambda check: CHECKS.index(check.name))
+
+
+def psnr(source: Path, video: Video, target: Path, copy: Video) -> float:
+    """Of luma, dB, mean over the frames that both have; samples as they are worked on."""
+    both = zip(
+        decoded(reader(source), video, 0, video.frames, threads=1),
+        decoded(reader(target), copy, 0, copy.frames, threads=1),
+        strict=False,
+    )
+    white = 2**video.bits - 1
+    found = []
+    for one, other in both:
+        lumas = (samples(one.frame, video)[0], samples(other.frame, copy)[0])
+        before, after = (luma[:, : video.width].astype(np.float64) for luma in lumas)
+        away = before - after
+        found.append(10 * np.log10(white**2 / max(float(np.mean(away**2)), 1e-3)))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _described(before: Facts, after: Facts, video: Video) -> Iterator[Check]:
+    one, other = before.video, after.video
+    for name in ("width", "height", "rotation", "aspect", "fields"):
+        yield _same(name, one[name], other[name])
+    for name in ("range", "primaries", "transfer", "matrix"):
+        said = one[name]
+        yield Check(name, said, other[name], None if said is None else said == other[name])
+    told = (one["mastering"], one["light"])
+    kept = (other["mastering"], other["light"])
+    yield Check("hdr", told, kept, None if told == (None, None) else told == kept)
+    wanted = video.pixel_format.replace("gray10le", "yuv420p10le").replace("gray", "yuv420p")
+    got = str(other["format"]).replace("gray10le", "yuv420p10le").replace("gray", "yuv420p")
+    yield Check("format", one["format"], other["format"], wanted == got)
+    yield Check("bits", one["bits"], other["bits"], other["bits"] == min(int(str(one["bits"])), 10))
+
+
+def _timed(before: Facts, after: Facts, joined: Joined) -> Iterator[Check]:
+    yield Check("frames", len(before.pts), len(after.pts), len(before.pts) == len(after.pts) == joined.frames)
+    late = [(float(a), float(b)) for a, b in zip(before.pts, after.pts, strict=False) if a != b]
+    yield Check("pts", late[0][0] if late else None, late[0][1] if late else None, list(before.pts) == list(after.pts))
+    for name in ("start", "duration"):
+        said, got = before.video[name], after.video[name]
+        yield Check(name, said, got, None if said is None else _close(said, got))
+
+
+def _chapters_and_tags(before: Facts, after: Facts, joined: Joined) -> Iterator[Check]:
+    same = len(before.chapters) == len(after.chapters) and all(
+        _close(a[0], b[0]) and _close(a[1], b[1]) and a[2] == b[2]
+        for a, b in zip(before.chapters, after.chapters, strict=True)
+    )
+    yield Check("chapters", before.chapters, after.chapters, same if before.chapters else None)
+    gone = {key.removeprefix("tag ") for key in joined.left_out}
+    wanted = {key.lower(): value for key, value in before.tags.items() if key.lower() not in NOT_KEPT | gone}
+    got = {key.lower(): value for key, value in after.tags.items()}
+    lacking = {key: value for key, value in wanted.items() if not _same_tag(key, value, got.get(key))}
+    yield Check("tags", lacking, {key: got.get(key) for key in lacking}, not lacking if wanted else None)
+
+
+def _streams(before: Facts, after: Facts, joined: Joined) -> Iterator[Check]:
+    gone = sum(words.startswith("stream ") for words in joined.left_out)
+    kept = [stream for stream in before.beside if _packets(stream, after.beside)]
+    count = len(before.beside) - gone
+    told = [(stream.kind, stream.codec, len(stream.packets)) for stream in before.beside]
+    got = [(stream.kind, stream.codec, len(stream.packets)) for stream in after.beside]
+    whole = len(kept) >= count == len(after.beside)
+    yield Check("packets", told, got, whole if before.beside else None)
+    roles = [(stream.language, stream.roles) for stream in kept]
+    other = [(stream.language, stream.roles) for stream in after.beside]
+    yield Check("roles", roles, other, roles == other if kept else None)
+
+
+def _packets(stream: Beside, after: Sequence[Beside]) -> bool:
+    """Whether a stream is among those after, packet for packet."""
+    for other in after:
+        text = stream.codec in TEXTS and other.codec == "mov_text" and stream.codec != "mov_text"
+        alike = len(stream.packets) == len(other.packets) if text else stream.packets == other.packets
+        if stream.kind == other.kind and alike and all(map(_close, stream.starts, other.starts)):
+            return True
+    return False
+
+
+def _same_tag(key: str, before: str, after: str | None) -> bool:
+    if key.startswith("location") and after is not None:
+        return before.rstrip("/")[:6] == after.rstrip("/")[:6]  # mp4 writes four decimals
+    return before == after
+
+
+def _same(name: str, before: object, after: object) -> Check:
+    return Check(name, before, after, before == after)
+
+
+def _close(one: object, other: object) -> bool:
+    return isinstance(one, float) and isinstance(other, float) and abs(one - other) <= CLOSE
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare and print. Returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    rows: list[dict[str, object]] = []
+    with TemporaryDirectory() as name:
+        print(f"by {'ffprobe' if by_ffprobe() else 'PyAV, ffprobe is not installed'}\n\n{_head()}")
+        for clip, special in (*_made(Path(name)), *_given(arguments.clips)):
+            checks = _of_clip(clip, Path(name) / "after.mp4", arguments.parts)
+            rows += [{"clip": clip.name, "special": special, **vars(check)} for check in checks]
+            print(_line(clip.name, special, {check.name: check for check in checks}), flush=True)
+    wrong = [row for row in rows if row["same"] is False]
+    for row in wrong:
+        print(f"\n{row['clip']}: {row['name']}: before {row['before']}, after {row['after']}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1, default=str) + "\n")
+    return 1 if wrong or not rows else 0
+
+
+def _of_clip(clip: Path, target: Path, parts: int) -> list[Check]:
+    try:
+        _, joined = passed(clip, target, parts)
+        return compared(clip, target, joined)
+    except PipelineError as error:
+        return [Check("frames", None, f"{type(error).__name__}: {error}", False)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="hack/evaluate fidelity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = command.add_argument
+    add("--clips", action="append", type=Path, default=[], metavar="DIR", help="videos besides the made ones; repeat")
+    add("--parts", type=int, default=3, metavar="N", help="segments that are written and joined (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the rows here")
+    return command
+
+
+def _made(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The clips that the tests make, and what is special about each."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    corpus = importlib.import_module("support.videos")
+    for clip in corpus.CLIPS.values():
+        yield corpus.made(clip, folder), clip.special
+
+
+def _given(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            with path.open("rb") as file:
+                kind = sniff(file.read(SNIFF_BYTES))
+            if kind is not None and kind.kind == "video":
+                yield path, "given"
+
+
+def _head() -> str:
+    names = " | ".join((*CHECKS[:-2], "size", "dB"))
+    return f"| clip | what is special | {names} |\n|---|---|{'---|' * len(CHECKS)}"
+
+
+def _line(name: str, special: str, checks: Mapping[str, Check]) -> str:
+    cells = []
+    for check in (checks.get(name) for name in CHECKS):
+        if check is None or check.same is None:
+            cells.append(".")
+        elif check.name == "size":
+            cells.append(f"{'' if check.same else 'x '}{int(str(check.after)) / max(int(str(check.before)), 1):.2f}")
+        elif check.name == "picture":
+            cells.append(f"{'' if check.same else 'x '}{check.after}")
+        else:
+            cells.append("+" if check.same else "x")
+    return f"| {name} | {special} | {' | '.join(cells)} |"
