@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackRegistry
 from velum_serve.errors import ArgumentInvalid
+from velum_serve.videos.plan import RUN_FRAMES, SEGMENT_FRAMES
 
 
 class ReplicaArguments(BaseModel):
@@ -39,6 +40,8 @@ class ReplicaArguments(BaseModel):
     frame_rate: int = Field(1000, gt=0)
     codec: str = "x264"
     preset: str = ""  # empty: a fast one of the codec's
+    segment_frames: int = Field(SEGMENT_FRAMES, ge=1)  # what a replica that dies may cost; the controller leaves it so
+    run_frames: int = Field(RUN_FRAMES, ge=1)  # the least that a replica is asked for; likewise
 
     @classmethod
     def parse(cls, args: Any) -> "ReplicaArguments":

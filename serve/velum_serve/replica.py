@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -27,6 +28,7 @@ from velum_serve.batching import BatchDetector, Item, Pixels
 from velum_serve.reasons import outcome_document
 from velum_serve.source import SourceLimits
 from velum_serve.videos.attempt import Offer, VideoTools
+from velum_serve.videos.coordinator import Lengths
 from velum_serve.videos.progress import Told
 from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
 
@@ -133,6 +135,8 @@ class Replica:
             offer=offer,
             replicas=arguments.max_replicas,
             limits=VideoLimits(frame_pixels=arguments.frame_pixels, rate=arguments.frame_rate),
+            segment_frames=arguments.segment_frames,
+            lengths=Lengths(least=arguments.run_frames),
         )
 
     async def _attempt(self, body: bytes) -> Document | AsyncGenerator[Document, None]:
@@ -159,7 +163,7 @@ class Replica:
     def _health(self) -> Document:
         batches = {str(size): count for size, count in sorted(self.detector.sizes().items())}
         arguments = self.arguments.model_dump(mode="json", include={"model", "classes", "packs"})
-        return {**arguments, "ongoing": self._ongoing, "batches": batches}
+        return {**arguments, "pid": os.getpid(), "ongoing": self._ongoing, "batches": batches}
 
     async def _detect(self, pixels: Pixels, options: Options) -> Detections:
         found = await self._call((pixels, options))

@@ -1,11 +1,13 @@
 """Work orders, pictures and detectors for tests of `velum_serve`."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,28 @@ def picture(extension: str = ".jpg", width: int = 96, height: int = 80, seed: in
     done, coded = cv2.imencode(extension, cv2.GaussianBlur(pixels, (5, 5), 0))
     assert done
     return coded.tobytes()
+
+
+def video(frames: int = 40, width: int = 160, height: int = 120, gop: int = 8, seed: int = 7) -> bytes:
+    """An mp4 of moving texture with a key frame every `gop` frames, 25 a second."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = cv2.GaussianBlur(pixels, (9, 9), 0)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "ultrafast", "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.roll(pixels, number, axis=1), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def times(data: bytes) -> list[int]:
+    """When each frame is shown that decodes."""
+    with av.open(io.BytesIO(data)) as container:
+        return [int(frame.pts or 0) for frame in container.decode(video=0)]
 
 
 def detections(*boxes: Sequence[float], name: ObjectClass = ObjectClass.FACE, score: float = 0.9) -> Detections:

@@ -39,9 +39,6 @@ from velum_serve.videos.threads import in_thread, uninterrupted
 
 logger = logging.getLogger(__name__)
 
-SEGMENT_FRAMES = 250
-"""Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
-
 REPAIRS = 3
 """How often damaged parts are made again in one attempt. A disk that damages them every time is not worth more."""
 
@@ -68,7 +65,7 @@ class VideoTools:
     offer: Offer
     replicas: int = 1
     limits: VideoLimits = field(default_factory=VideoLimits)
-    segment_frames: int = SEGMENT_FRAMES
+    segment_frames: int = plans.SEGMENT_FRAMES
     lengths: Lengths = field(default_factory=Lengths)
 
 

@@ -22,7 +22,7 @@ from velum.api.reasons import INPUT_REASONS, Reason
 from velum_pipeline.errors import StageFailed
 from velum_serve.errors import RunRefused, ServeError
 from velum_serve.videos.parts import Part, Parts
-from velum_serve.videos.plan import Plan
+from velum_serve.videos.plan import RUN_FRAMES, Plan
 from velum_serve.videos.progress import Meter
 from velum_serve.videos.runs import Told
 
@@ -42,11 +42,10 @@ Offer = Callable[[Numbers], AsyncGenerator[dict[str, Any], None]]
 class Lengths:
     """How long runs are, in frames.
 
-    least: a run looks at some 90 frames besides its own, so a shorter one costs more than it brings. most: how much is
-    done before another video gets its turn.
+    least: see RUN_FRAMES. most: how much is done before another video gets its turn.
     """
 
-    least: int = 600
+    least: int = RUN_FRAMES
     most: int = 3600
 
 

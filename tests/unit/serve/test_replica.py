@@ -1,6 +1,7 @@
 """A replica without Ray, with the real detectors of the pack that ships."""
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,14 @@ def body(text: str | bytes) -> Callable[[], Awaitable[bytes]]:
 async def test_health_tells_what_is_served(replica: Replica) -> None:
     assert await replica.answer("GET", "/healthz", body("")) == (
         200,
-        {"model": "default", "classes": ["face"], "packs": ["velum-street"], "ongoing": 0, "batches": {}},
+        {
+            "model": "default",
+            "classes": ["face"],
+            "packs": ["velum-street"],
+            "pid": os.getpid(),
+            "ongoing": 0,
+            "batches": {},
+        },
     )
     replica.check()
 

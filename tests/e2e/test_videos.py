@@ -1,0 +1,217 @@
+"""Videos on a real Ray with two replicas: shared between them, and finished although processes are killed on the way.
+
+The tests share one Ray and run in the order of the file.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from support.raycluster import Cluster, until
+from support.serving import order, times, video
+from velum.tasks.order import Manifest, WorkOrder
+from velum_serve.head import LocalRay
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux", reason="a private Ray needs Linux"),
+]
+
+FRAMES = 320
+SEGMENT = 16
+SOURCE = video(FRAMES, gop=SEGMENT)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    folder = tmp_path_factory.mktemp("videos")
+    ray = LocalRay(folder / "ray", num_cpus=2)
+    await ray.start()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            made = Cluster(ray, folder, session)
+            cut = {"segment_frames": SEGMENT, "run_frames": 4 * SEGMENT, "preset": "ultrafast"}
+            await made.deploy(made.application("default", replicas=2, most=2, **cut))
+            await until(lambda: both(made), "two replicas")
+            await made.stores.inputs.put("in/film.mp4", SOURCE)
+            yield made
+    finally:
+        await ray.stop()
+
+
+async def both(cluster: Cluster) -> bool:
+    """Whether two replicas run."""
+    return len(await cluster.replicas()) == 2
+
+
+def film(task: str, attempt: int = 1) -> WorkOrder:
+    """An order for the video."""
+    return order(attempt, task=task, source={"object": {"key": "in/film.mp4"}})
+
+
+class Watch:
+    """Watches a work folder: which files were named for each segment, and when a segment was finished first."""
+
+    def __init__(self, cluster: Cluster, made: WorkOrder) -> None:
+        self._cluster = cluster
+        self._made = made
+        self.files: dict[int, set[str]] = {}
+        self.finished: list[int] = []
+        self._task = asyncio.create_task(self._run())
+
+    async def __aenter__(self) -> "Watch":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        outputs = self._cluster.stores.outputs
+        while True:
+            for blob in await outputs.below(self._made.work):
+                if blob.key.endswith(".json") and "part-" in blob.key:
+                    with contextlib.suppress(Exception):  # it may be gone
+                        part = json.loads(await outputs.get(blob.key))
+                        if part["number"] not in self.files:
+                            self.finished.append(part["number"])
+                        self.files.setdefault(part["number"], set()).add(part["video"]["key"])
+            await asyncio.sleep(0.02)
+
+    def some(self, count: int) -> Callable[[], Awaitable[bool]]:
+        """Whether so many segments are finished."""
+
+        async def enough() -> bool:
+            return len(self.finished) >= count
+
+        return enough
+
+
+class Answer:
+    """What comes of an order, line by line."""
+
+    def __init__(self, cluster: Cluster, made: WorkOrder) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.task = asyncio.create_task(self._read(cluster, made))
+
+    async def _read(self, cluster: Cluster, made: WorkOrder) -> None:
+        async with cluster.session.post(f"{cluster.ray.url}/default/attempts", json=made.wire()) as response:
+            assert response.status == 200, await response.text()
+            async for line in response.content:
+                self.lines.append(json.loads(line))
+
+    async def outcome(self) -> dict[str, Any]:
+        await self.task
+        return self.lines[-1]
+
+
+async def right(cluster: Cluster, made: WorkOrder, outcome: dict[str, Any]) -> Manifest:
+    """The manifest, once everything about the result was looked at."""
+    assert outcome["outcome"] == "succeeded", outcome
+    manifest = Manifest.model_validate(outcome["manifest"])
+    result = manifest.result
+    assert (result.frames, result.skipped_frames, manifest.media_type) == (FRAMES, 0, "video/mp4")
+    assert result.anonymised is not None
+    assert result.metadata is not None
+    data = await cluster.stores.outputs.get(result.anonymised.key)
+    assert times(data) == times(SOURCE)
+    pages = json.loads(await cluster.stores.outputs.get(result.metadata.key))
+    assert [page["id"] for page in pages] == list(range(FRAMES))
+    assert await cluster.stores.outputs.below(made.work) == []
+    return manifest
+
+
+async def test_two_replicas_share_a_video(cluster: Cluster) -> None:
+    made = film("shared")
+    async with Watch(cluster, made) as watch:
+        answer = Answer(cluster, made)
+        outcome = await answer.outcome()
+    await right(cluster, made, outcome)
+    assert watch.finished != sorted(watch.finished)  # others begin at the other end
+    told = [line["progress"] for line in answer.lines[:-1]]
+    assert len(told) >= 2
+    assert [each["of"] for each in told] == [FRAMES] * len(told)
+    frames = [each["frames"] for each in told]
+    assert frames == sorted(frames)
+    assert frames[0] == 0
+    assert told[-1]["seconds_left"] is not None
+
+
+async def coordinator(cluster: Cluster) -> int:
+    """The process that has the order; the other one helps."""
+    found: list[int] = []
+
+    async def seen() -> bool:
+        health = await cluster.health()
+        found.extend([health["pid"]] * health["ongoing"])
+        return bool(found)
+
+    await until(seen, "a replica that has an order")
+    return found[0]
+
+
+@pytest.mark.parametrize("which", ["coordinator", "helper"])
+async def test_a_replica_is_killed_and_nothing_is_done_twice(cluster: Cluster, which: str) -> None:
+    """Without the one that has the order it takes a second attempt; without the one that helps it does not."""
+    await until(lambda: both(cluster), "two replicas")
+    made = film(f"killed-{which}")
+    async with Watch(cluster, made) as watch:
+        answer = Answer(cluster, made)
+        await until(watch.some(4), "some segments")
+        before = {number: set(files) for number, files in watch.files.items()}
+        first = await coordinator(cluster)
+        victim = first if which == "coordinator" else next(pid for pid in await cluster.replicas() if pid != first)
+        os.kill(victim, signal.SIGKILL)
+        try:
+            outcome = await answer.outcome()
+        except aiohttp.ClientError:
+            outcome = {}
+        assert ("outcome" in outcome) == (which == "helper")
+        if which == "coordinator":
+            made = film(f"killed-{which}", attempt=2)
+            again = Answer(cluster, made)
+            outcome = await again.outcome()
+            assert again.lines[0]["progress"]["frames"] >= SEGMENT * len(before)
+        assert all(watch.files[number] == files for number, files in before.items())
+        twice = [number for number, files in watch.files.items() if len(files) > 1]
+        assert twice == []
+    await right(cluster, made, outcome)
+
+
+async def test_hanging_up_ends_the_work_everywhere(cluster: Cluster) -> None:
+    await until(lambda: both(cluster), "two replicas")
+    made = film("hung-up")
+    async with Watch(cluster, made) as watch:
+        answer = Answer(cluster, made)
+        await until(watch.some(3), "some segments")
+        answer.task.cancel()
+        hung_up = time.monotonic()
+        await asyncio.sleep(1.5)
+        count = len(watch.finished)
+        await asyncio.sleep(1.5)
+        assert len(watch.finished) == count < FRAMES // SEGMENT
+    assert await cluster.stores.outputs.below(made.folder) == []
+    assert time.monotonic() - hung_up < 10
+    await cluster.stores.outputs.remove(made.work)
+    await asyncio.sleep(0.5)
+    assert await cluster.stores.outputs.below(made.work) == []
+
+
+async def test_a_broken_video_is_an_outcome(cluster: Cluster) -> None:
+    await cluster.stores.inputs.put("in/cut.mp4", SOURCE[: len(SOURCE) // 2])
+    made = order(task="cut", source={"object": {"key": "in/cut.mp4"}})
+    status, outcome = await cluster.post(made)
+    assert (status, outcome["outcome"], outcome["reason"]) == (200, "failed", "TruncatedMedia")
+    assert await cluster.stores.outputs.below("tasks/default/cut/") == []
