@@ -14,13 +14,10 @@ from velum_pipeline.video.join import join
 from velum_pipeline.video.looking import Detect
 from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.records import Assembled, Records, assemble
-from velum_pipeline.video.segments import Segment, segments
+from velum_pipeline.video.segments import SEGMENT_FRAMES, Segment, segments
 from velum_pipeline.video.source import Opener
 from velum_pipeline.video.wishes import Wishes
 from velum_pipeline.video.work import work
-
-SEGMENT_FRAMES = 250
-"""Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ def anonymize(
     metadata: Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
+    segment_frames: int = SEGMENT_FRAMES,
 ) -> Clip:
     """Write the anonymized video to ``target`` (nothing for method ``detect``), and its metadata if asked for.
 
@@ -55,7 +53,7 @@ def anonymize(
         def keep(_: Segment, result: SegmentResult) -> None:
             parts.append(result)
 
-        run = segments(video, SEGMENT_FRAMES)
+        run = segments(video, segment_frames)
         work(opener, video, run, wishes, detect, keep, folder=folder, progress=progress, cancelled=cancelled)
         skipped = sum(part.skipped for part in parts)
         require_frames(sum(part.frames for part in parts), skipped)

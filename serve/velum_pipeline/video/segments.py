@@ -8,6 +8,9 @@ import numpy as np
 
 from velum_pipeline.video.description import Video
 
+SEGMENT_FRAMES = 250
+"""Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
+
 
 @dataclass(frozen=True)
 class Segment:

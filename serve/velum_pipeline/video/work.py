@@ -103,7 +103,8 @@ class _Redaction:
         video, options, tracked = self._video, self._wishes.options, known.tracked
         areas = regions.build(tracked.detections, options, video.displayed_width, video.displayed_height)
         if options.method is not Method.DETECT:
-            self._covers.apply(known.decoded, areas, tracked.tracks.tolist())
+            tracks = tracked.tracks.tolist()
+            self._covers.apply(known.decoded, areas, tracks)
             if options.debug:
-                draw_debug(known.decoded, video, tracked.detections, areas, scores=options.score)
+                draw_debug(known.decoded, video, tracked.detections, areas, tracks, scores=options.score)
         return areas

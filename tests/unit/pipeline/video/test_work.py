@@ -1,7 +1,7 @@
 """A run of segments: nothing shows between two hits, runs agree with each other, and nothing is left of what failed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -11,7 +11,6 @@ import pytest
 from support.redsquares import Square, blind, exposed, faces, looking_for_red, made
 from velum_pipeline.errors import Cancelled
 from velum_pipeline.options import Method
-from velum_pipeline.video import clip
 from velum_pipeline.video.clip import anonymize
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import Encoding, SegmentWriter
@@ -217,15 +216,13 @@ def test_stops_when_it_is_cancelled(source: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_small_segments_give_what_one_gives(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_segments_give_what_one_gives(source: Path, tmp_path: Path) -> None:
     """Joined from twelve parts or from one, the video shows the same."""
     opener, video = opened(source)
     shown: list[list[np.ndarray]] = []
-    change: Callable[[int], None] = lambda frames: monkeypatch.setattr(clip, "SEGMENT_FRAMES", frames)  # noqa: E731
     for frames in (GOP, FRAMES):
-        change(frames)
         target = tmp_path / f"{frames}.mp4"
-        anonymize(opener, video, wished(), looking_for_red, target)
+        anonymize(opener, video, wished(), looking_for_red, target, segment_frames=frames)
         with av.open(target) as container:
             shown.append([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
     assert len(shown[0]) == len(shown[1]) == FRAMES
