@@ -31,15 +31,6 @@ def _listed(value: Any) -> Any:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 VideoCodec = Literal["x264", "x265", "svtav1", "h264_nvenc", "hevc_nvenc"]
-PRESETS: dict[VideoCodec, str] = {
-    "x264": "veryfast",
-    "x265": "veryfast",
-    "svtav1": "10",
-    "h264_nvenc": "p4",
-    "hevc_nvenc": "p4",
-}
-"""Of each codec the preset that is taken where none is named: detectors should be what takes time, not the encoder."""
-
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -152,12 +143,6 @@ class VideoSettings(BaseSettings):
         pattern=r"^[a-z0-9]*$",
         description="The encoder's preset, in its own words; empty: a fast one of ours (veryfast for x264).",
     )
-
-    @property
-    def chosen_preset(self) -> str:
-        """The preset that is named, or the one that we take for this codec."""
-        return self.preset or PRESETS[self.codec]
-
     frame_pixels: int = Field(36_000_000, gt=0, description="Largest frame, in pixels.")
     frame_rate: int = Field(1000, gt=0, description="Most frames per second.")
 

@@ -4,6 +4,7 @@ from velum.settings import VideoSettings
 from velum_pipeline.options import DEFAULT_QUALITY
 from velum_pipeline.video.encoder import require
 from velum_pipeline.video.encoding import Encoding
+from velum_serve.videos.runs import VideoSettings as Replicas
 
 
 def usable(settings: VideoSettings, quality: int = DEFAULT_QUALITY) -> Encoding:
@@ -12,6 +13,6 @@ def usable(settings: VideoSettings, quality: int = DEFAULT_QUALITY) -> Encoding:
     Raises:
         UnsupportedEncoder: there is no such preset, or this machine lacks what the codec needs.
     """
-    encoding = Encoding(settings.codec, settings.chosen_preset, quality)
+    encoding = Replicas(settings.codec, settings.preset).encoding(quality)
     require(encoding.codec)
     return encoding

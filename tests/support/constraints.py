@@ -50,9 +50,11 @@ FULL: dict[str, dict[str, Any]] = {
             "conditions": [CONDITION],
             "result": {
                 "attempt": 1,
-                **dict.fromkeys(("anonymised", "binaryMask", "instanceMask", "metadata"), FILE),
+                **dict.fromkeys(("anonymised", "binaryMask", "instanceMask", "metadata", "metadataIndex"), FILE),
                 "detections": {"face": 2},
+                "leftOut": ["a second video stream"],
             },
+            "frames": {"done": 1, "of": 2},
             "webhook": {"state": "Pending", "nextAttemptAt": NOW},
         },
     },
