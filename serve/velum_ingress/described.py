@@ -31,7 +31,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "There is no such task, or no such result of it.",
         409: "The task has not ended.",
         413: "Too many bytes or pixels.",
-        415: "No picture of a known format. Videos are not supported yet.",
+        415: "No picture or video of a known format.",
         422: "The task failed.",
         500: "The server or the work failed.",
         503: "The queue is full, or a part of the server does not answer; `Retry-After` says when to try again.",
@@ -73,7 +73,9 @@ _BODY = {
             "schema": {
                 "type": "object",
                 "required": ["fileobject"],
-                "properties": {"fileobject": {"type": "string", "format": "binary", "description": "The picture."}},
+                "properties": {
+                    "fileobject": {"type": "string", "format": "binary", "description": "The picture or video."}
+                },
             }
         }
     },
@@ -81,7 +83,7 @@ _BODY = {
 _LOCATION = {"Location": "The task."}
 
 POST_FILE = _described(
-    "Anonymize a picture",
+    "Anonymize a picture or video",
     {
         200: _json(schemas.Task, "Done.", _LOCATION),
         202: _json(schemas.Task, "Accepted; follow `Location`.", _LOCATION),

@@ -10,7 +10,7 @@ from velum_ingress import schemas
 from velum_ingress.version import VERSION
 
 TITLE = "Velum"
-DESCRIPTION = """Anonymizes pictures: faces, licence plates, persons and vehicles. Videos are not supported yet.
+DESCRIPTION = """Anonymizes pictures and videos: faces, licence plates, persons and vehicles.
 
 Parameters may be written with `-` or `_`; booleans in any case. An empty value means the default.
 Errors are `{"status_code", "error"}` and problem details (RFC 9457) at the same time.

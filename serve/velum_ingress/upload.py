@@ -54,7 +54,7 @@ async def receive(
     Raises:
         InvalidInput: the form is broken, or has no file, an empty one, two, or parts that are not known; or the file
             cannot be worked on without loss.
-        MediaRefused: the bytes are no picture, truncated, or announce too many pixels.
+        MediaRefused: the bytes are no picture or video, truncated, or announce too many pixels.
         UploadTooLarge: more bytes than the limit.
         Unavailable: storage does not take it.
     """
@@ -135,22 +135,21 @@ class _Taker:
         if self._media_type is None:
             raise MediaRefused(
                 Reason.UNSUPPORTED_MEDIA,
-                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF picture",
+                f"{PART}: the bytes are no JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF picture "
+                "and no MP4, MOV, MKV, WebM, AVI or MPEG-TS video",
             )
-        if self._media_type.kind == "video":
-            # Known by its bytes, and not yet worked on: better said here than by a task that fails.
-            raise MediaRefused(Reason.UNSUPPORTED_MEDIA, f"{PART}: videos are not supported yet")
         return self._media_type
 
     def _probe(self) -> None:
-        """Refuse a picture whose header announces too many pixels, or that shows a loss.
+        """Refuse a picture whose header announces too many pixels, and what cannot be worked on without loss.
 
-        What the header does not tell is left to the decoder.
+        What the header does not tell is left to the decoder; so is everything about a video, whose frames may be
+        described anywhere in it.
         """
         if self._probed:
             return
         self._probed = True
-        obstacle = media.obstacle(self._identify(), bytes(self._head)) if self._lossless else None
+        obstacle = self._obstacle() if self._lossless else None
         if obstacle is not None:
             raise InvalidInput("lossless", obstacle)
         found = media.probe(bytes(self._head))
@@ -159,6 +158,12 @@ class _Taker:
                 Reason.TOO_MANY_PIXELS,
                 f"{PART}: {found.width} x {found.height} pixels; the server's limit is {self._limits.pixels} pixels",
             )
+
+    def _obstacle(self) -> str | None:
+        media_type = self._identify()
+        if media_type.kind == "video":
+            return "videos are always encoded anew; send it without lossless"
+        return media.obstacle(media_type, bytes(self._head))
 
     async def _flush(self) -> None:
         data, self._waiting = bytes(self._waiting), bytearray()

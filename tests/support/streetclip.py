@@ -24,6 +24,11 @@ def frames(count: int) -> list[NDArray[np.uint8]]:
     return [np.ascontiguousarray(wide[:, STEP * each : STEP * each + picture.shape[1]]) for each in range(count)]
 
 
+def first_face(number: int) -> tuple[slice, slice]:
+    """Rows and columns of the leftmost face in this frame, as long as it is in view (40 frames)."""
+    return slice(240, 310), slice(160 - STEP * number, 220 - STEP * number)
+
+
 def street_clip(path: Path, count: int = 12, key_every: int = 6) -> Path:
     """Write it: H.264 and AAC, in the container that the path's suffix names."""
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""`POST /v1/file`: a picture comes in. Synchronous unless the client says otherwise."""
+"""`POST /v1/file`: a picture or video comes in. Synchronous unless the client says otherwise."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["files"])
 
 @router.post("/v1/file", response_model=None, **described.POST_FILE)
 async def post_file(request: Request) -> Response:
-    """Anonymize a picture: 200 with the ended task, or 202 with `Location` for asynchronous requests.
+    """Anonymize a picture or video: 200 with the ended task, or 202 with `Location` for asynchronous requests.
 
     A synchronous request is answered 202 too when it takes longer than the server waits, or when the server stops; the
     task is kept.

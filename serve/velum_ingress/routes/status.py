@@ -27,7 +27,7 @@ UNABLE = frozenset({Reason.DEPLOY_FAILED, Reason.INVALID_MODEL, Reason.RAY_UNAVA
 
 @readable(router, "/v1/status", **described.STATUS)
 async def status(request: Request) -> Response:
-    """Tell whether pictures can be worked on: 200 `running`, 500 `down` with the reason.
+    """Tell whether work is taken: 200 `running`, 500 `down` with the reason.
 
     The model of requests that name none comes first.
     """

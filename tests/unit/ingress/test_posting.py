@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from support.samples import model_spec
-from support.workshop import Shop, open_shop, picture
+from support.workshop import VIDEOS, Shop, open_shop, picture
 from velum.api import Reason
 from velum.tasks.order import Failed
 from velum_ingress.schemas import Task
+from velum_pipeline import media
 
 TEST_URL = "http://velum.test"
+ASYNC = {"x-is-async": "true"}
 
 
 async def test_a_synchronous_upload_is_answered_when_it_is_done(shop: Shop) -> None:
@@ -57,6 +59,37 @@ async def test_the_type_is_decided_by_the_bytes(shop: Shop, extension: str) -> N
     answer = await shop.post(files=wrong)
     assert answer.status_code == 200
     assert answer.json()["media_type"].startswith("image/")
+
+
+@pytest.mark.parametrize("kind", VIDEOS)
+async def test_videos_are_taken_by_their_bytes(shop: Shop, kind: str) -> None:
+    answer = await shop.post(files={"fileobject": ("street.jpg", VIDEOS[kind], "image/jpg")})
+    assert answer.status_code == 200, answer.text
+    task = answer.json()
+    Task.model_validate(task)
+    expected = media.sniff(VIDEOS[kind])
+    assert expected is not None
+    assert (task["media_type"], expected.extension) == (expected.mime, f".{kind}")
+    base = f"{TEST_URL}/v1/file/{task['id']}/video"
+    assert task["anonymised_link"] == f"{base}/anonymised"
+    assert task["metadata_link"] == f"{base}/metadata"
+    assert task["binary_mask_link"] is task["instance_mask_link"] is None
+    assert (task["frames_done"], task["frames_total"], task["skipped_frames"]) == (10, 10, 0)
+    assert (task["left_out"], task["finish_estimate"]) == ([], None)
+
+
+async def test_a_video_s_parameters_reach_its_spec(idle_shop: Shop) -> None:
+    query = "face=true&format=pano:8192&quality=70&compress-level=9&mask-scale=50&save-mask=binary&gps=strip"
+    task = await idle_shop.store.get(await idle_shop.post_async(VIDEOS["mkv"], query))
+    assert (task.spec.tiling.mode, task.spec.quality, task.spec.gps) == ("pano", 70, "strip")
+    assert (await idle_shop.post(VIDEOS["mkv"], query="face=true&method=detect", headers=ASYNC)).status_code == 202
+
+
+async def test_a_video_that_takes_longer_is_answered_with_its_task(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, working=False, limit={"sync_seconds": 0.05}) as shop:
+        answer = await shop.post(VIDEOS["mp4"])
+        assert answer.status_code == 202
+        assert answer.json()["frames_total"] is None
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".tiff", ".bmp"])

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.workshop import Shop, open_shop, picture
+from support.workshop import VIDEOS, Shop, open_shop, picture
 from velum.api import Phase
 
 
@@ -27,6 +27,16 @@ async def test_what_would_lose_is_refused_by_name_unless_no_picture_is_made(shop
     assert await shop.storage.inputs.below("tasks/") == []
     assert (await shop.post(lossy, "face=true&lossless=true&method=detect")).status_code == 200
     assert (await shop.post(lossy, "face=true")).status_code == 200
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+async def test_a_video_cannot_be_made_without_loss(idle_shop: Shop, name: str) -> None:
+    answer = await idle_shop.post(VIDEOS[name], "face=true&lossless=true")
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "lossless"
+    assert "videos are always encoded anew" in answer.json()["error"]
+    assert idle_shop.files() == []
+    await idle_shop.post_async(VIDEOS[name], "face=true&lossless=true&method=detect")
 
 
 @pytest.mark.parametrize(
@@ -79,14 +89,14 @@ async def test_a_missing_default_model_is_not_the_clients_fault(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "status", "text"),
     [
-        ({"fileobject": ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(5000), "video/mp4")}, 415, "not supported yet"),
-        ({"fileobject": ("a.jpg", b"\0\0\0\x18ftypisom", "image/jpeg")}, 415, "not supported yet"),
-        ({"fileobject": ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm", "video/webm")}, 415, "not supported yet"),
         ({"fileobject": ("a.jpg", b"", "image/jpeg")}, 400, "empty"),
         ({"fileobject": ("a.jpg", picture()[:-40], "image/jpeg")}, 400, "truncated"),
         ({"fileobject": ("a.png", picture(".png")[:-20], "image/png")}, 400, "truncated"),
         ({"fileobject": ("a.jpg", b"hello, world", "image/jpeg")}, 415, "no JPEG"),
         ({"fileobject": ("a.gif", b"GIF89a" + bytes(9000), "image/gif")}, 415, "no JPEG"),
+        ({"fileobject": ("a.mp4", b"hello, world", "video/mp4")}, 415, "no MP4, MOV, MKV, WebM, AVI or MPEG-TS"),
+        ({"fileobject": ("a.mp4", b"", "video/mp4")}, 400, "empty"),
+        ({"fileobject": ("a.mp4", picture()[:-40], "video/mp4")}, 400, "truncated"),
         ({"upload": ("a.jpg", picture(), "image/jpeg")}, 400, "upload: no such part"),
         ([("fileobject", picture()), ("fileobject", picture())], 400, "fileobject: is there twice"),
         ([("fileobject", picture()), ("file", picture())], 400, "file: is there twice"),

@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.workshop import Shop, open_shop, picture
+from support.workshop import VIDEOS, Shop, open_shop, picture
 from velum.api import Reason
-from velum.api.task import BoxedClass, Classes, ObjectSource, Source, TaskSpec
 from velum.tasks.order import Failed
 from velum_ingress.schemas import Metadata
 from velum_pipeline import media
@@ -27,15 +26,8 @@ async def done(shop: Shop, data: bytes | None = None, query: str = "face=true") 
     return f"/v1/file/{answer.json()['id']}"
 
 
-async def video(shop: Shop) -> str:
-    """Make a task of a video past the upload, which does not take them yet; return where its results are."""
-    await shop.storage.inputs.put("videos/a.mp4", b"a video")
-    spec = TaskSpec(source=Source(object=ObjectSource(key="videos/a.mp4")), classes=Classes(face=BoxedClass()))
-    services = shop.client._transport.app.state.services
-    with services.waiting.expect("video", lambda event: event.task.status.finished) as ended:
-        await shop.store.create("video", spec, labels={})
-        await ended
-    return "/v1/file/video"
+async def video(shop: Shop, query: str = "face=true") -> str:
+    return await done(shop, VIDEOS["mp4"], query)
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
@@ -247,6 +239,31 @@ async def test_what_was_not_made_is_not_found(shop: Shop, query: str, missing: l
         assert (await shop.client.get(f"/v1/file/{task['id']}/{path}")).status_code == 200
 
 
+async def test_of_a_video_that_was_only_looked_at_there_are_frames_and_no_video(shop: Shop) -> None:
+    base = await video(shop, "face=true&method=detect")
+    answer = await shop.client.get(f"{base}/video/anonymised")
+    assert answer.status_code == 404
+    assert "method detect makes" in answer.json()["error"]
+    assert len((await shop.client.get(f"{base}/video/metadata")).json()) == 10
+
+
+@pytest.mark.parametrize("text", ["bytes=0-99", "bytes=9000-", "bytes=-300"])
+async def test_a_video_is_sent_in_parts_of_one_version(shop: Shop, text: str) -> None:
+    shop.worker.video = bytes(range(256)) * 40
+    address = f"{await video(shop)}/video/anonymised"
+    head = await shop.client.head(address)
+    assert (head.headers["content-type"], head.headers["accept-ranges"]) == ("video/mp4", "bytes")
+    assert head.headers["content-length"] == str(len(shop.worker.video))
+    part = await shop.client.get(address, headers={"range": text, "if-range": head.headers["etag"]})
+    assert part.status_code == 206
+    first, _, last = text.removeprefix("bytes=").partition("-")
+    assert part.content == (
+        shop.worker.video[int(first) :][: 100 if last else None] if first else shop.worker.video[-300:]
+    )
+    whole = await shop.client.get(address, headers={"range": text, "if-range": '"another"'})
+    assert (whole.status_code, whole.content) == (200, shop.worker.video)
+
+
 async def test_an_image_is_not_under_the_videos_address(shop: Shop) -> None:
     base = await done(shop)
     for path in ("anonymised", "metadata"):
@@ -287,7 +304,6 @@ async def test_a_video_has_addresses_of_its_own(shop: Shop) -> None:
     ],
 )
 async def test_frames_are_cut_from_a_videos_metadata(shop: Shop, query: str, ids: range) -> None:
-    shop.worker.video = b"video"
     frames = (await shop.client.get(f"{await video(shop)}/video/metadata{query}")).json()
     assert [frame["id"] for frame in frames] == list(ids)
 
