@@ -7,15 +7,18 @@ holes, joined links and which weak detections count, rows. A stage never sees mo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from velum_pipeline.detections import Detections, Mask
+from velum_pipeline.detections import Detections, Floats, Mask, Masks
 from velum_pipeline.tracks import fill, links, outlines
 from velum_pipeline.tracks.nodes import FAR, NONE, Ids, Look, Nodes
 from velum_pipeline.tracks.scenes import Scenes
 from velum_pipeline.tracks.windows import Windows
+
+Corners: TypeAlias = Floats | None
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Rows:
     tracks: Ids
     seen: bool
     keys: Ids
-    corners: NDArray[np.float32] | None = None
-    masks: tuple[Mask | None, ...] | None = None
+    corners: Corners = None
+    masks: Masks = None
 
 
 class Lane:
@@ -52,11 +55,13 @@ class Lane:
         self._done = [0] * len(self._stages)
         self._rows: dict[int, list[Rows]] = {}
         self._tracks = 0
+        self._detailed = False
 
     def look(self, ordinal: int, found: Detections, strong: NDArray[np.bool_]) -> None:
         """What was found of this class in a frame (N,), and what of it reaches the threshold (N,)."""
         if not len(found):
             return
+        self._detailed = self._detailed or found.corners is not None or found.masks is not None
         first, stop = self._nodes.add(ordinal, found, strong)
         group, scene = ordinal // self._windows.every, self._scenes.number(ordinal)
         look = Look(ordinal, group, scene, first, stop, found)
@@ -129,6 +134,8 @@ class Lane:
             room = min(self._windows.past, look.ordinal - self._scenes.begin(look.ordinal), look.ordinal)
             self._lay_ends(begins, False, np.full(len(begins), room))
         self._lay_holes(before[goes_on], ids[goes_on])
+        if index >= outlines.CLOSE:  # masks are heavy, and a look so many before this one is close to no later one
+            self._looks[index - outlines.CLOSE].found = Detections.empty()
         ends = np.concatenate([before[~hit[ids] & follows], hits[nodes["after"][hits] == NONE]])
         if len(ends):
             clock = nodes["time"][ends]
@@ -161,7 +168,7 @@ class Lane:
 
     def _split(self, filled: fill.Filled, tracks: Ids, keys: Ids, pairs: tuple[Ids, Ids] | None = None) -> None:
         """Rows frame by frame. tracks (K,), keys (K, 3, 2): of the hits or pairs; pairs: of nodes, when between two."""
-        scores = self._nodes.floats("score")[filled.nearest] * fill.DECAY[filled.away]
+        scores = self._nodes.floats("score")[filled.nearest].astype(np.float32) * fill.DECAY[filled.away]
         boxes = filled.boxes.astype(np.float32)
         for time in np.unique(filled.times).tolist():
             rows = np.flatnonzero(filled.times == time)
@@ -170,35 +177,32 @@ class Lane:
             laid = Rows(boxes[rows], scores[rows], tracks[of], False, keys[of], corners, masks)
             self._rows.setdefault(time, []).append(laid)
 
-    def _carried(
-        self, filled: fill.Filled, rows: Ids, pairs: tuple[Ids, Ids]
-    ) -> tuple[NDArray[np.float32] | None, tuple[Mask | None, ...] | None]:
-        """Corners and masks of filled rows between hits that are close enough."""
-        clock, boxes = self._nodes["time"], self._nodes.boxes
-        corners, masks = np.full((len(rows), 4, 2), np.nan, np.float32), [None] * len(rows)
-        outlined: list[Mask | None] = list(masks)
-        for place, row in enumerate(rows.tolist()):
-            one, other = (int(side[filled.of[row]]) for side in pairs)
-            frames = int(clock[other] - clock[one])
-            if frames > outlines.CLOSE:
-                continue
-            share, inner = (int(filled.times[row]) - int(clock[one])) / frames, filled.inner[row]
-            ends = self._found(one), self._found(other)
-            if all(end.corners is not None for end in ends):
-                pair = [end.corners[0] for end in ends if end.corners is not None]
-                corners[place] = outlines.between(pair[0], pair[1], share, inner, float(filled.growth[row]))
-            first, last = (end.masks[0] if end.masks else None for end in ends)
-            if first is not None and last is not None:
-                ends_at = boxes[one], boxes[other]
-                outlined[place] = outlines.both((first, last), ends_at, inner, float(filled.growth[row]))
-        known = np.isfinite(corners).all(axis=(1, 2))
-        corners[~known] = np.nan
-        return corners if known.any() else None, tuple(outlined) if any(outlined) else None
+    def _carried(self, filled: fill.Filled, rows: Ids, pairs: tuple[Ids, Ids]) -> tuple[Corners, Masks]:
+        """Corners and masks of filled rows between hits that are close enough, None where no row has any."""
+        clock, of = self._nodes["time"], filled.of[rows]
+        frames = clock[pairs[1]][of] - clock[pairs[0]][of]
+        if not self._detailed or frames.min() > outlines.CLOSE:
+            return None, None
+        corners = np.full((len(rows), 4, 2), np.nan, np.float32)
+        masks: list[Mask | None] = [None] * len(rows)
+        for place in np.flatnonzero(frames <= outlines.CLOSE).tolist():
+            row, one, other = rows[place], int(pairs[0][of[place]]), int(pairs[1][of[place]])
+            inner, growth = filled.inner[row], float(filled.growth[row])
+            (points, mask), (further, next_mask) = self._detail(one), self._detail(other)
+            if points is not None and further is not None:
+                share = float(filled.times[row] - clock[one]) / float(frames[place])
+                corners[place] = outlines.between(points, further, share, inner, growth)
+            if mask is not None and next_mask is not None:
+                ends = self._nodes.boxes[one], self._nodes.boxes[other]
+                masks[place] = outlines.both((mask, next_mask), ends, inner, growth)
+        cornered = np.isfinite(corners).any()
+        return corners if cornered else None, tuple(masks) if any(masks) else None
 
-    def _found(self, node: int) -> Detections:
-        """The detection of a node."""
+    def _detail(self, node: int) -> tuple[Corners, Mask | None]:
+        """The corners (4, 2) and the mask of a node's detection."""
         look = next(look for look in reversed(self._looks) if look.first <= node)
-        return look.found.select([node - look.first])
+        row, found = node - look.first, look.found
+        return None if found.corners is None else found.corners[row], found.masks[row] if found.masks else None
 
     def _keys(self, before: Ids, own: Ids, after: Ids) -> Ids:
         clock, rows = self._nodes["time"], self._nodes["row"]

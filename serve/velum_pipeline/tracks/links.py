@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.tracks.motion import lines
-from velum_pipeline.tracks.nodes import NONE, Edges, Ids, Look, Nodes
+from velum_pipeline.tracks.nodes import NONE, Edges, Flags, Ids, Look, Nodes
 
 Floats = NDArray[np.float64]
 
@@ -57,9 +57,10 @@ def link_near(nodes: Nodes, before: Look, look: Look, after: Look | None) -> Non
     scale = nodes.floats("scale")
     scale = np.maximum(scale[edges.one], scale[edges.other]) / edges.frames
     moved = np.abs(edges.rate).max(axis=1) / scale
+    past, next_ = before.edges, None if after is None else after.edges
     changes = [
-        _change(edges, edges.one, before.edges, None if before.edges is None else before.edges.other),
-        _change(edges, edges.other, beyond := None if after is None else after.edges, beyond and beyond.one),
+        _change(edges, edges.one, past, None if past is None else past.other),
+        _change(edges, edges.other, next_, None if next_ is None else next_.one),
     ]
     known = [np.isfinite(change) for change in changes]
     costs = [np.where(is_known, change / scale, moved) for change, is_known in zip(changes, known, strict=True)]
@@ -92,11 +93,12 @@ def _change(edges: Edges, own: Ids, others: Edges | None, theirs: Ids | None) ->
     return least
 
 
-def _mutual(rows: Ids, columns: Ids, cost: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _mutual(rows: Ids, columns: Ids, cost: Floats, shape: tuple[int, int]) -> Flags:
     """Which of the pairs (E,) are the cheapest both of their row and of their column."""
     table = np.full(shape, np.inf)
     table[rows, columns] = cost
-    return (table.argmin(axis=1)[rows] == columns) & (table.argmin(axis=0)[columns] == rows)
+    mutual: Flags = (table.argmin(axis=1)[rows] == columns) & (table.argmin(axis=0)[columns] == rows)
+    return mutual
 
 
 def rate_ends(nodes: Nodes, look: Look, motion: int) -> None:
@@ -132,9 +134,7 @@ def seek_ends(nodes: Nodes, look: Look, first: int, motion: int, gap: int) -> No
     )
 
 
-def _far(
-    nodes: Nodes, begins: Ids, ends: Ids, slope: Floats, known: NDArray[np.bool_], frames: Floats
-) -> NDArray[np.float64]:
+def _far(nodes: Nodes, begins: Ids, ends: Ids, slope: Floats, known: Flags, frames: Floats) -> NDArray[np.float64]:
     """How far beginnings (B,) are from where ends (E,) lead: (B, E), 1 at the gate.
 
     With both speeds the way between them is their mean's: exact for a steady acceleration.

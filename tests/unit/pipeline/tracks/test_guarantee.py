@@ -1,0 +1,176 @@
+"""No frame shows an object that was missed in ten frames in a row or fewer, within the bounds `tracker` states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from unit.pipeline.tracks.ways import Floats, Ways, curve, holes, laid, picture
+from velum_pipeline.tracks.fill import ACCELERATION, BEND, SHAKE
+from velum_pipeline.tracks.motion import NOISE
+from velum_pipeline.tracks.nodes import scales
+from velum_pipeline.tracks.windows import LONGEST_HOLE
+
+EVERY = pytest.mark.parametrize("every", [1, 2, 3, 5])
+SEEDS = st.integers(0, 2**32)
+COUNT, FRAMES = 60, 100
+SHAPES = np.array([[1.0, 1.3], [1.0, 1.0], [2.2, 0.47], [0.6, 1.7]])
+"""Of scale 1: a face, a face upright, a plate, a person."""
+FASTEST = 0.5
+
+
+def made_sides(random: np.random.Generator, count: int = COUNT) -> Floats:
+    """Widths and heights (K, 2), from 8 to 400 pixels of scale."""
+    return SHAPES[random.integers(0, len(SHAPES), count)] * np.exp(random.uniform(np.log(8), np.log(400), (count, 1)))
+
+
+def scale_of(sides: Floats) -> Floats:
+    """(K, 1)."""
+    return scales(np.concatenate([np.zeros_like(sides), sides], axis=1))[:, None]
+
+
+def directed(random: np.random.Generator, most: float, count: int = COUNT) -> Floats:
+    """Vectors (K, 2) of a length up to ``most``, a third of them of just that."""
+    angle = random.uniform(0, 2 * np.pi, count)
+    length = most * np.minimum(random.uniform(0, 1.5, count), 1)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * length[:, None]
+
+
+def off(random: np.random.Generator, sides: Floats, frames: int = FRAMES) -> Floats:
+    """What a jittery detector is off by (T, K, 4)."""
+    return random.uniform(-NOISE, NOISE, (frames, len(sides), 4)) * scale_of(sides)[None]
+
+
+def between(random: np.random.Generator) -> NDArray[np.bool_]:
+    """A hole of up to ten frames in the middle of every way (T, K), with three looks before it and three behind."""
+    spans = [(first := int(random.integers(40, 50)), first + int(random.integers(1, 11))) for _ in range(COUNT)]
+    return np.stack([holes(FRAMES, [span]) for span in spans], axis=1)
+
+
+def ends(random: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Ways that begin and end within the frames, and their first and last ten frames or fewer dropped: (T, K) each."""
+    there, dropped = np.zeros((FRAMES, COUNT), np.bool_), np.zeros((FRAMES, COUNT), np.bool_)
+    for each in range(COUNT):
+        first, last = int(random.integers(0, 12)), int(random.integers(88, FRAMES))
+        there[first:last, each] = True
+        cut = random.integers(0, LONGEST_HOLE + 1, 2)
+        dropped[:, each] = holes(FRAMES, [(first, first + cut[0]), (last - cut[1], last)])
+    return there, dropped
+
+
+ALWAYS = np.ones((FRAMES, COUNT), np.bool_)
+STILL = np.zeros((FRAMES, COUNT, 4))
+
+
+def check(
+    sides: Floats,
+    way: Floats,
+    there: NDArray[np.bool_],
+    dropped: NDArray[np.bool_],
+    every: int,
+    noise: Floats = STILL,
+) -> None:
+    """way: (T, K, 2) centres in scales of the first frame. sides: (K, 2) or (T, K, 2) pixels."""
+    full = np.broadcast_to(sides, way.shape)
+    boxes = laid(way * scale_of(full[0]), full)
+    assert not Ways(boxes, there, dropped).exposed(every, noise, picture(COUNT))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_a_hole_on_a_steady_way(every: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    way = curve(directed(random, FASTEST), np.zeros((COUNT, 2)), FRAMES, np.zeros(COUNT))
+    check(sides, way, ALWAYS, between(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_a_hole_while_speeding_up_or_turning(every: int, seed: int) -> None:
+    """Turning is acceleration across: the direction of both is independent."""
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    way = curve(directed(random, 0.2), directed(random, BEND / 2), FRAMES, np.full(COUNT, FRAMES / 2))
+    check(sides, way, ALWAYS, between(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_a_hole_while_motion_changes_in_it(every: int, seed: int) -> None:
+    """Acceleration of any sign from frame to frame, no more than BEND: a knock, a jolt, a stop and go."""
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    pushes = np.stack([directed(random, BEND) * random.choice([-1, 1]) for _ in range(FRAMES)])
+    way = np.cumsum(directed(random, 0.3) + np.cumsum(pushes, axis=0), axis=0)
+    check(sides, way, ALWAYS, between(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_first_and_last_frames_on_a_steady_way(every: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    way = curve(directed(random, FASTEST), np.zeros((COUNT, 2)), FRAMES, np.zeros(COUNT))
+    check(sides, way, *ends(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_first_and_last_frames_while_speeding_up_or_turning(every: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    way = curve(directed(random, 0.15), directed(random, ACCELERATION), FRAMES, np.full(COUNT, FRAMES / 2))
+    check(sides, way, *ends(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_things_that_stop_and_set_off(every: int, seed: int) -> None:
+    """Still until a frame, then moving, or the other way round, with holes anywhere."""
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    turn = random.integers(20, 60, COUNT)
+    times = np.arange(FRAMES)[:, None, None] - turn[None, :, None]
+    gone = np.maximum(times, 0) if random.random() < 0.5 else np.minimum(times, 0)
+    ramp = np.clip(gone, -20, 20) ** 2 / 2 * np.sign(gone) + np.sign(gone) * 20 * np.maximum(np.abs(gone) - 20, 0)
+    way = directed(random, ACCELERATION) * ramp
+    there, dropped = ends(random)
+    check(sides, way, there, dropped | between(random), every, off(random, sides))
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_things_that_come_near_or_go_away(every: int, seed: int) -> None:
+    """Sizes change by up to 2 % a frame, as a car's does at 15 m/s in 25 m distance."""
+    random = np.random.default_rng(seed)
+    first = made_sides(random)
+    rate = random.uniform(-0.02, 0.02, COUNT)
+    sides = first * np.exp(rate[None, :, None] * (np.arange(FRAMES)[:, None, None] - FRAMES / 2))
+    way = np.cumsum(directed(random, 0.15) * (sides / sides[0]), axis=0)  # and steps change with them
+    there, dropped = ends(random)
+    noise = off(random, first) * (sides / first)[..., :1]
+    check(sides, way, there, dropped | between(random), every, noise)
+
+
+@EVERY
+@settings(max_examples=4)
+@given(SEEDS)
+def test_a_pan_with_a_shaking_hand(every: int, seed: int) -> None:
+    """All objects move with the picture, and tremble with it by SHAKE of their size."""
+    random = np.random.default_rng(seed)
+    sides = made_sides(random)
+    way = np.broadcast_to(directed(random, 0.3, 1), (FRAMES, COUNT, 2)) * np.arange(FRAMES)[:, None, None]
+    there, dropped = ends(random)
+    way = way + random.uniform(-SHAKE, SHAKE, (FRAMES, 1, 2))
+    check(sides, way, there, dropped | between(random), every)
