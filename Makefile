@@ -25,7 +25,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
 	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation -p training
-	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer
+	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer -p video -p film
 	@$(BIN)/lint-imports
 	@hack/generate --check
 
@@ -39,8 +39,9 @@ generate: setup-dev ## Write the generated files: CRDs, OpenAPI
 	@hack/generate
 
 .PHONY: bench
-bench: setup-dev ## Measure: pictures, detectors and tasks
+bench: setup-dev ## Measure: pictures, videos, detectors and tasks
 	@hack/bench images
+	@hack/bench video
 	@hack/bench detectors --if-there
 	@hack/bench tasks
 

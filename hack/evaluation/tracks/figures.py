@@ -36,15 +36,6 @@ class Figures:
             max((_longest(sight) for sight in sights), default=0),
         )
 
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(
-            self.tracks + other.tracks,
-            self.recalled + other.recalled,
-            self.frames + other.frames,
-            self.exposed + other.exposed,
-            max(self.longest, other.longest),
-        )
-
     @property
     def recall(self) -> float | None:
         """The share of tracks that are hidden in all their frames; None of none."""
@@ -64,9 +55,6 @@ class Figures:
             "exposed_share": _rounded(self.exposed_share),
             "longest_exposure": self.longest,
         }
-
-
-NONE = Figures(0, 0, 0, 0, 0)
 
 
 def band(size: float) -> str:
