@@ -42,14 +42,19 @@ class Look:
     shown: tuple[int | None, ...]
 
 
-def look(container: InputContainer, stream: VideoStream) -> Look:
-    """The first frames that decode, from the container's present place. Raises CorruptMedia, UnsupportedMedia."""
+def look(container: InputContainer, stream: VideoStream, *, everything: bool) -> Look:
+    """The first frames that decode, or all of them, from the container's present place.
+
+    Raises CorruptMedia, UnsupportedMedia.
+    """
+    stream.codec_context.thread_count = 0 if everything else 1
+    stream.codec_context.thread_type = "AUTO"
     first: av.VideoFrame | None = None
     shown: list[int | None] = []
     for frame in _frames(container, stream):
         first = first or frame
         shown.append(frame.pts)
-        if len(shown) == COMPARED:
+        if len(shown) == COMPARED and not everything:
             break
     if first is None:
         raise CorruptMedia(f"no frame of the {stream.codec_context.name} video decodes")
@@ -68,7 +73,6 @@ def look(container: InputContainer, stream: VideoStream) -> Look:
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    stream.codec_context.thread_count = 1
     for number, packet in enumerate(packets(container, stream)):
         if packet is None:
             continue
@@ -77,7 +81,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            if number > FIRST_PACKETS:
+            if number == FIRST_PACKETS:
                 return
     yield from drained(stream)
 

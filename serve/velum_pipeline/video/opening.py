@@ -74,14 +74,20 @@ def is_cover(stream: VideoStream) -> bool:
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
-    """The stream's packets in the order of decoding; None where the demuxer lost its way and went on behind."""
-    failures = 0
+    """The stream's packets in the order of decoding; None where the demuxer lost its way and went on behind.
+
+    In an AVI nothing says when a frame is shown, only its place in the file; that is given as pts, and is right where
+    frames are decoded in the order in which they are shown.
+    """
+    failures, placed = 0, container.format.name == DEMUXERS[AVI]
     while failures < MAX_FAILURES:
         try:
             for packet in container.demux(stream):
                 if packet.size == 0 and packet.dts is None and packet.pts is None:
                     return  # PyAV's own, which would flush a decoder
                 failures = 0
+                if placed:
+                    packet.pts = packet.dts
                 yield packet
         except av.FFmpegError:
             failures += 1
@@ -93,6 +99,14 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
 def decodable(pixels: int) -> int:
     """Pixels of the largest frame that a decoder may allocate: in some codecs it reaches past what is shown."""
     return pixels + pixels // 4 + 2**20
+
+
+def decode_strictly(stream: VideoStream, frame_pixels: int, threads: int) -> None:
+    """Set up the stream's decoder: what does not decode is an error, not a guess. threads: 0 for one per core."""
+    context = stream.codec_context
+    context.thread_count = threads
+    context.thread_type = "AUTO"
+    context.options = {"err_detect": "explode", "max_pixels": str(frame_pixels)}
 
 
 def _refused(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001 -- FFmpeg's shape

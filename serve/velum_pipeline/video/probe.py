@@ -17,11 +17,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from velum_pipeline.errors import CorruptMedia, EmptyMedia, TooManyPixels, TruncatedMedia, UnsupportedMedia
-from velum_pipeline.media.kinds import MOV, MP4, SNIFF_BYTES, MediaType, sniff
+from velum_pipeline.media.kinds import AVI, MOV, MP4, SNIFF_BYTES, MediaType, sniff
 from velum_pipeline.video import formats
 from velum_pipeline.video.description import Colour, Video, turned
 from velum_pipeline.video.looks import Look, drained, look
-from velum_pipeline.video.opening import decodable, is_cover, opened, packets, video_stream
+from velum_pipeline.video.opening import decodable, decode_strictly, is_cover, opened, packets, video_stream
 from velum_pipeline.video.source import Opener
 from velum_pipeline.video.structure import require_whole
 from velum_pipeline.video.timestamps import Packets, Timeline, counted, timeline
@@ -65,11 +65,11 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
         raise UnsupportedMedia(f"a {codec} video whose clock has no unit is not supported")
     step = max(1, round(1 / (told.rate or USUAL_RATE) / time_base))
     with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
-        seen = look(container, video_stream(container))
+        seen = look(container, video_stream(container), everything=media_type == AVI and not found.all_keys())
     times = timeline(found, step)
     by_count = times is None or not _agree(seen, times)
     if times is None or by_count:
-        times = counted(_shown(opener, media_type, limits), found, step, round(1 / time_base))
+        times = counted(_shown(opener, media_type, limits), step, round(1 / time_base))
     _require_sane(told, seen, times, time_base, limits)
     return Video(
         media_type=media_type,
@@ -166,7 +166,7 @@ def _shown(opener: Opener, media_type: MediaType, limits: VideoLimits) -> Iterat
     """The pts of every frame as the decoder gives them out."""
     with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
         stream = video_stream(container)
-        stream.codec_context.thread_type = "AUTO"
+        decode_strictly(stream, decodable(limits.frame_pixels), threads=1)
         for packet in packets(container, stream):
             try:
                 yield from (frame.pts for frame in (packet.decode() if packet is not None else ()))

@@ -1,7 +1,7 @@
 """When each frame is shown, from the packets alone; and from a decoder where the packets do not say.
 
 Most files give every packet the time at which its frame is shown: sorted, these are the frames in order of display.
-AVI gives none to what is coded with B-frames, and broken streams have gaps, doubles, or clocks that start again. Their
+AVI does not, which matters with B-frames, and broken streams have gaps, doubles, or clocks that start again. Their
 frames are counted as the decoder gives them out, which costs one decoding of the whole file.
 """
 
@@ -48,6 +48,10 @@ class Packets:
         self.flags.append(self.KEY * packet.is_keyframe | self.HIDDEN * hidden)
         self.size += packet.size
 
+    def all_keys(self) -> bool:
+        """Whether decoding can begin at every packet."""
+        return all(flag & self.KEY for flag in self.flags)
+
     def __len__(self) -> int:
         return len(self.pts)
 
@@ -76,7 +80,7 @@ def timeline(packets: Packets, step: int) -> Timeline | None:
     key_pts = pts[shown & (flags & packets.KEY != 0)]
     pts, durations = pts[shown], durations[shown]
     order = np.argsort(pts, kind="stable")
-    if not len(pts) or (np.abs(order - np.arange(len(order))) > REORDERED).any():
+    if not len(pts) or not _near(order):
         return None
     pts, last = pts[order], int(durations[order[-1]])
     if (np.diff(pts) <= 0).any():
@@ -85,16 +89,17 @@ def timeline(packets: Packets, step: int) -> Timeline | None:
     return Timeline(pts, keys, int(pts[-1]) + (last or _usual(pts, step)))
 
 
-def counted(shown: Iterable[int | None], packets: Packets, step: int, second: int) -> Timeline:
+def counted(shown: Iterable[int | None], step: int, second: int) -> Timeline:
     """Frames known by their place in the decoder's output.
 
-    shown: the pts that each came with. Where some have none but all packets have a dts, the k-th frame is shown at the
-    k-th dts: what AVI means. Else gaps are filled by ``step``, a clock that starts again goes on where it stopped, and
+    shown: the pts that each came with. Where they are only out of order, sorting helps: they are AVI's, which are of
+    the order of decoding. Else gaps are filled by ``step``, a clock that starts again goes on where it stopped, and
     what comes twice moves on by one unit. step, second: in units of the time base.
     """
-    given, dts = list(shown), _array(packets.dts)
-    if None in given and len(dts) >= len(given) and dts[0] != MISSING and (np.diff(dts) > 0).all():
-        given = dts[: len(given)].tolist()
+    given = list(shown)
+    known = np.array([each for each in given if each is not None], np.int64)
+    if len(known) == len(given) == len(np.unique(known)) and _near(np.argsort(known)):
+        given = np.sort(known).tolist()
     times = array("q")
     shift, last = 0, None
     for each in given:
@@ -116,6 +121,11 @@ def counted(shown: Iterable[int | None], packets: Packets, step: int, second: in
 def _usual(pts: NDArray[np.int64], step: int) -> int:
     """A frame's length as most have it."""
     return max(1, int(np.median(np.diff(pts[-250:]))) if len(pts) > 1 else step)
+
+
+def _near(order: NDArray[np.int64]) -> bool:
+    """Whether no frame is far from where it was before it was sorted."""
+    return not (np.abs(order - np.arange(len(order))) > REORDERED).any()
 
 
 def _array(values: array[int]) -> NDArray[np.int64]:
