@@ -104,7 +104,9 @@ def compared(source: Path, target: Path, joined: Joined) -> list[Check]:
 
 
 def psnr(source: Path, video: Video, target: Path, copy: Video) -> float:
-    """Of luma, dB, mean over the frames that both have; samples as they are worked on."""
+    """Of luma, dB, mean over the frames that both have, in the form they are worked on; 0 where they cannot compare."""
+    if (video.width, video.height, video.bits) != (copy.width, copy.height, copy.bits):
+        return 0.0
     both = zip(
         decoded(reader(source), video, 0, video.frames, threads=1),
         decoded(reader(target), copy, 0, copy.frames, threads=1),

@@ -86,7 +86,7 @@ def _written(source: InputContainer, video: Video, checked: partpackets.Checked,
         output.metadata.update(wanted)
         output.set_chapters(tags.chapters(source.chapters(), gps))
         output.start_encoding()
-        for packet in _interleaved(_timed(partpackets.packets(video, checked, end), track), copied.packets()):
+        for packet in interleaved(_timed(partpackets.packets(video, checked, end), track), copied.packets()):
             output.mux_one(packet)
     gone = [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
     return Joined(checked.frames, (*copied.left_out, *gone), tuple(copied.converted))
@@ -120,7 +120,7 @@ def _timed(packets: Iterator[Packet[VideoStream]], track: Stream) -> Iterator[Pa
         yield moved
 
 
-def _interleaved(video: Iterator[Packet[Stream]], others: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+def interleaved(video: Iterator[Packet[Stream]], others: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
     """Both in order of decoding; each iterator's own order stays."""
     waiting = next(video, None)
     for packet in others:

@@ -298,6 +298,6 @@ def test_real_videos_look_the_same_at_no_more_than_their_size(tmp_path: Path, na
     source = Path(str(SHARED)) / "data" / "video" / f"{name}.mp4"
     video, parts = segmented(source, tmp_path, [0])
     with av.open(str(source)) as before, av.open(str(parts[0])) as after:
-        pairs = zip(before.decode(video=0), after.decode(video=0), strict=True)
-        assert np.mean([psnr(luma(a), luma(b)) for a, b in pairs]) > least
+        pairs = enumerate(zip(before.decode(video=0), after.decode(video=0), strict=True))
+        assert np.mean([psnr(luma(a), luma(b)) for place, (a, b) in pairs if place % 8 == 0]) > least
     assert parts[0].stat().st_size < 1.5 * video.size
