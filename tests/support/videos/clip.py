@@ -32,8 +32,7 @@ class Clip:
     name: file name with extension; the container follows from it. special: what is unusual about it, in words. codec,
     options: FFmpeg's encoder and its settings. size: as stored. pts: of frame n, in ``clock``. colour: range,
     primaries, transfer, matrix as FFmpeg's numbers. turn: degrees counterclockwise, mirrored left-right. mux: settings
-    of the muxer. frames_shown: where a decoder gives out fewer frames than were put in. first_number: the number that
-    is coded in frame 0.
+    of the muxer. hidden: how many frames at the beginning are in the file and not shown.
     """
 
     name: str
@@ -58,8 +57,7 @@ class Clip:
     cover: bool = False
     second_video: bool = False
     interlaced: bool = False
-    frames_shown: int | None = None
-    first_number: int = 0
+    hidden: int = 0
 
     @property
     def time_base(self) -> Fraction:
@@ -69,4 +67,4 @@ class Clip:
     @property
     def shown(self) -> int:
         """How many frames a decoder gives out."""
-        return self.frames if self.frames_shown is None else self.frames_shown
+        return self.frames - self.hidden

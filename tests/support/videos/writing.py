@@ -84,6 +84,7 @@ def _options(clip: Clip) -> dict[str, str]:
         "mpeg4": {"g": "10", "qmin": "2", "qmax": "4"},
         "mpeg2video": {"g": "10", "qmin": "2", "qmax": "4"},
         "mjpeg": {"qmin": "2", "qmax": "3"},
+        "libx264rgb": {"preset": "ultrafast", "crf": "12", "g": "10"},
     }.get(clip.codec, {})
     given = dict(clip.options)
     if "x265-params" in given:
@@ -103,7 +104,7 @@ def _pictures(clip: Clip, stream: Any) -> list[Any]:
 
 def picture(clip: Clip, number: int, reformatter: VideoReformatter) -> av.VideoFrame:
     """The frame that is given to the encoder."""
-    drawn = scene(number + clip.first_number, *clip.size)
+    drawn = scene(number, *clip.size)
     full = clip.pixel_format.startswith("yuvj") or (clip.colour is not None and clip.colour[0] == ColorRange.JPEG)
     frame = av.VideoFrame.from_ndarray(drawn, "bgr24")
     matrix = {1: "itu709", 9: "bt2020"}.get(clip.colour[3] if clip.colour else 0, "itu601")
