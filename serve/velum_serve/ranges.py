@@ -4,14 +4,16 @@ Blocks are fetched whole and a few are kept, because demuxers read in small piec
 goes on from block to block, the next one is fetched in advance, so that a remote store's latency is not waited for.
 
 A demuxer takes a failed read for the end of the file, and a decoder for a broken packet: frames would be missing from
-a result because a store was away for a moment. So whoever reads asks `check` when it is done, and believes nothing that
-was read before it says that all reads went well.
+a result, or a video called broken, because a store was away for a moment. So what is made of a blob, and what is said
+of it, is believed only if all reads went well: `trusted`, `check`.
 """
 
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from velum.errors import VelumError
@@ -46,6 +48,16 @@ class Ranges:
         """Raise NotFound or Unavailable when a read of any reader has failed so far."""
         if self._failed is not None:
             raise self._failed
+
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Raise NotFound or Unavailable instead of whatever the block raised, or did not, when a read has failed."""
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        self.check()
 
     def fetch(self, number: int) -> bytes:
         """Return a block. Raises what the store raises, and remembers it."""

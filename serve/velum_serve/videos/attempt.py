@@ -128,10 +128,8 @@ async def _plan(order: WorkOrder, kept: Kept, tools: VideoTools) -> tuple[Plan, 
     if known is not None and known[0].wishes == wishes:
         return known
     ranges = tools.runs.ranges(tools.runs.source_at(kept))
-    try:
+    with ranges.trusted():
         video = await in_thread(tools.threads, lambda _: probe(ranges.open, tools.limits))
-    finally:
-        ranges.check()  # a store that was away looks like a broken video
     plan = plans.new_plan(wishes, segments(video, tools.segment_frames))
     await plans.save(outputs, order.work, plan, video)
     return plan, video

@@ -51,8 +51,8 @@ def write_result(
         left_out = video.left_out
         entries: dict[str, ResultFile] = {}
         if options.method is not Method.DETECT:
-            left_out += join(source.open, video, videos, target, gps=options.gps, skipped=skipped).left_out
-            source.check()
+            with source.trusted():
+                left_out += join(source.open, video, videos, target, gps=options.gps, skipped=skipped).left_out
             for path in videos:
                 path.unlink()
             entries["anonymised"] = _written(target, MP4, folder, stopped)

@@ -187,7 +187,7 @@ class Runs:
                         path.unlink(missing_ok=True)
 
         run = [plan.segment(number) for number in order.numbers]
-        with TemporaryDirectory(prefix="velum-run-", dir=self._settings.folder) as name:
+        with ranges.trusted(), TemporaryDirectory(prefix="velum-run-", dir=self._settings.folder) as name:
             work(
                 ranges.open,
                 video,
