@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
 from velum_pipeline.video.description import Colour, Hdr, Light, Mastering
-from velum_pipeline.video.opening import packets
+from velum_pipeline.video.opening import decode_strictly, packets
 
 FIRST_PACKETS = 300
 """Within so many there is a key frame that decodes, or there is none worth looking for."""
@@ -30,7 +30,7 @@ MATRIX = struct.Struct("=9i")
 
 @dataclass(frozen=True)
 class Look:
-    """source_format: FFmpeg's name. interlaced: whether it is. matrix: the display matrix. shown: the first pts."""
+    """source_format: FFmpeg's name. matrix: the display matrix. shown: the first frames' pts. errors: on the way."""
 
     source_format: str
     width: int
@@ -40,18 +40,22 @@ class Look:
     hdr: Hdr | None
     matrix: tuple[int, ...] | None
     shown: tuple[int | None, ...]
+    errors: int
 
 
-def look(container: InputContainer, stream: VideoStream, *, everything: bool) -> Look:
+def look(container: InputContainer, stream: VideoStream, pixels: int, *, everything: bool) -> Look:
     """The first frames that decode, or all of them, from the container's present place.
 
-    Raises CorruptMedia, UnsupportedMedia.
+    pixels: of the largest frame that may be allocated. Raises CorruptMedia, UnsupportedMedia.
     """
-    stream.codec_context.thread_count = 0 if everything else 1
-    stream.codec_context.thread_type = "AUTO"
+    decode_strictly(stream, pixels, threads=1)
     first: av.VideoFrame | None = None
     shown: list[int | None] = []
+    errors = 0
     for frame in _frames(container, stream):
+        if frame is None or frame.is_corrupt:
+            errors += 1
+            continue
         first = first or frame
         shown.append(frame.pts)
         if len(shown) == COMPARED and not everything:
@@ -69,18 +73,21 @@ def look(container: InputContainer, stream: VideoStream, *, everything: bool) ->
         hdr=hdr(side.get(Type.MASTERING_DISPLAY_METADATA), side.get(Type.CONTENT_LIGHT_LEVEL)),
         matrix=MATRIX.unpack_from(matrix) if matrix and len(matrix) >= MATRIX.size else None,
         shown=tuple(shown),
+        errors=errors,
     )
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame | None]:
     for number, packet in enumerate(packets(container, stream)):
         if packet is None:
+            yield None
             continue
         if packet.has_sidedata("encryption_info"):
             raise UnsupportedMedia(f"the {stream.codec_context.name} video is encrypted")
         try:
             yield from packet.decode()
         except av.FFmpegError:
+            yield None
             if number == FIRST_PACKETS:
                 return
     yield from drained(stream)

@@ -17,7 +17,7 @@ from av.container.core import Flags
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.errors import CorruptMedia, EmptyMedia, UnsupportedMedia
 from velum_pipeline.media.kinds import AVI, MATROSKA, MOV, MP4, MPEG_TS, WEBM, MediaType
 from velum_pipeline.video.source import Opener
 
@@ -36,7 +36,7 @@ def opened(opener: Opener, media_type: MediaType, frame_pixels: int) -> Iterator
     """The container; closed with its file when the block ends.
 
     frame_pixels: no decoder may allocate larger frames, also not while the streams are being looked at.
-    Raises UnsupportedMedia, CorruptMedia.
+    Raises UnsupportedMedia, EmptyMedia, CorruptMedia.
     """
     with closing(opener()) as file:
         try:
@@ -49,6 +49,8 @@ def opened(opener: Opener, media_type: MediaType, frame_pixels: int) -> Iterator
                 io_open=_refused,
                 metadata_errors="replace",
             )
+        except av.EOFError:
+            raise EmptyMedia(f"the {media_type.name} file ends before its first frame") from None
         except av.FFmpegError as error:
             raise CorruptMedia(f"the {media_type.name} container cannot be read: {error.strerror}") from None
         with container:

@@ -47,10 +47,11 @@ class VideoLimits:
 
 def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
     """What the video in a file is. Raises MediaError, always before any large frame is decoded."""
+    pixels = decodable(limits.frame_pixels)
     with closing(opener()) as file:
         media_type = _video_type(file.read(SNIFF_BYTES))
         require_whole(media_type, file)
-    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
+    with opened(opener, media_type, pixels) as container:
         stream = video_stream(container)
         _require_decodable(stream, limits)
         left_out = _left_out(container, stream)
@@ -64,12 +65,12 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
     if time_base <= 0:
         raise UnsupportedMedia(f"a {codec} video whose clock has no unit is not supported")
     step = max(1, round(1 / (told.rate or USUAL_RATE) / time_base))
-    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
-        seen = look(container, video_stream(container), everything=media_type == AVI and not found.all_keys())
+    with opened(opener, media_type, pixels) as container:
+        seen = look(container, video_stream(container), pixels, everything=media_type == AVI and not found.all_keys())
     times = timeline(found, step)
     by_count = times is None or not _agree(seen, times)
     if times is None or by_count:
-        times = counted(_shown(opener, media_type, limits), step, round(1 / time_base))
+        times = counted(_shown(opener, media_type, pixels), step, round(1 / time_base))
     _require_sane(told, seen, times, time_base, limits)
     return Video(
         media_type=media_type,
@@ -156,17 +157,22 @@ def _pass(container: InputContainer, stream: VideoStream, limits: VideoLimits) -
 
 
 def _agree(seen: Look, times: Timeline) -> bool:
-    """Whether the first frames come out of the decoder as the packets said: one each, in that order."""
+    """Whether the first frames come out of the decoder as the packets said: in that order, all but broken ones."""
     shown = [pts for pts in seen.shown if pts is None or pts >= times.pts[0]]
-    at = int(np.searchsorted(times.pts, shown[0])) if shown and shown[0] is not None else 0
-    return bool(shown) and shown == times.pts[at : at + len(shown)].tolist()
+    if not shown or None in shown:
+        return False
+    rows = np.searchsorted(times.pts, np.array(shown, np.int64))
+    if rows[-1] >= len(times.pts) or times.pts[rows].tolist() != shown:
+        return False
+    steps = np.diff(rows)
+    return bool((steps > 0).all() and (seen.errors > 0 or (steps == 1).all()))
 
 
-def _shown(opener: Opener, media_type: MediaType, limits: VideoLimits) -> Iterator[int | None]:
+def _shown(opener: Opener, media_type: MediaType, pixels: int) -> Iterator[int | None]:
     """The pts of every frame as the decoder gives them out."""
-    with opened(opener, media_type, decodable(limits.frame_pixels)) as container:
+    with opened(opener, media_type, pixels) as container:
         stream = video_stream(container)
-        decode_strictly(stream, decodable(limits.frame_pixels), threads=1)
+        decode_strictly(stream, pixels, threads=1)
         for packet in packets(container, stream):
             try:
                 yield from (frame.pts for frame in (packet.decode() if packet is not None else ()))
