@@ -24,13 +24,14 @@ DEFAULT_STEP = 1
 class Copied:
     """What comes of the streams of ``source`` beside its video.
 
-    left_out, converted: streams in words. Streams are added to ``output`` by ``add``, in the source's order.
+    left_out, converted: streams in words. Streams are added to ``output`` by ``add``, in the source's order. moved:
+    seconds that are added to all times.
     """
 
-    def __init__(self, source: InputContainer, output: OutputContainer, gps: Gps) -> None:
+    def __init__(self, source: InputContainer, output: OutputContainer, gps: Gps, moved: Fraction) -> None:
         self.left_out: list[str] = []
         self.converted: list[str] = []
-        self._source, self._output, self._gps = source, output, gps
+        self._source, self._output, self._gps, self._moved = source, output, gps, moved
         self._tracks: dict[int, _Track] = {}
 
     def add(self, stream: Stream) -> None:
@@ -62,7 +63,7 @@ class Copied:
         made.metadata.clear()
         made.metadata.update(tags.kept(stream.metadata, self._gps))
         made.disposition = stream.disposition
-        self._tracks[stream.index] = _Track(made, converter)
+        self._tracks[stream.index] = _Track(made, converter, self._moved)
 
     def _leave(self, stream: Stream, reason: str) -> None:
         stream.discard = Discard.all
@@ -70,8 +71,9 @@ class Copied:
 
 
 class _Track:
-    def __init__(self, stream: Stream, converter: subtitles.Converter | None) -> None:
+    def __init__(self, stream: Stream, converter: subtitles.Converter | None, moved: Fraction) -> None:
         self._stream = stream
+        self._moved = moved
         self._converter = converter
         self._last: int | None = None
 
@@ -85,8 +87,8 @@ class _Track:
     def _time(self, packet: Packet[Stream]) -> None:
         """Set times that rise, which a muxer insists on: rounding, and careless writers, can make two the same."""
         base = self._stream.time_base or packet.time_base
-        scale = packet.time_base / base
-        dts, pts = (None if each is None else round(each * scale) for each in (packet.dts, packet.pts))
+        scale, moved = packet.time_base / base, self._moved / base
+        dts, pts = (None if each is None else round(each * scale + moved) for each in (packet.dts, packet.pts))
         least = None if self._last is None else self._last + 1
         if dts is None:
             dts = pts if pts is not None else least or 0

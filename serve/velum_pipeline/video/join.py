@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from velum_pipeline.errors import StageFailed
+from velum_pipeline.media.kinds import MPEG_TS
 from velum_pipeline.options import Gps
 from velum_pipeline.video import partpackets, tags, trackentry
 from velum_pipeline.video.copied import Copied, seconds
@@ -30,12 +32,14 @@ from velum_pipeline.video.source import Opener
 
 FINEST = 100_000_000
 """Units of a second in which a file's starts are told at most; fine enough for 1/15360 with 44100 and 48000 Hz."""
+LATEST_START = 60
+"""Seconds after which a transport stream may begin; what begins later has a clock that means nothing."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """frames: of the video. left_out: streams and tags that the file does not have, in words. converted: streams that
-    mp4 holds in another form, in words."""
+    """frames: of the video. left_out: streams and tags that the file does not have, in words. converted: what is there
+    in another form, in words."""
 
     frames: int
     left_out: tuple[str, ...] = ()
@@ -67,12 +71,12 @@ def join(
 
 def _written(source: InputContainer, video: Video, checked: partpackets.Checked, path: Path, gps: Gps) -> Joined:
     wanted = tags.kept(source.metadata, gps)
-    end = _end(source.streams[video.stream], video)
+    end, moved = _end(source.streams[video.stream], video), _moved(source, video)
     with (
         av.open(str(checked.parts[0]), format="nut") as first,
         av.open(str(path), "w", format="mp4", container_options=_settings(source, video, wanted)) as output,
     ):
-        copied = Copied(source, output, gps)
+        copied = Copied(source, output, gps, moved)
         for stream in source.streams:
             if stream.index == video.stream:
                 track: Stream = trackentry.add_track(output, first.streams.video[0], video)
@@ -84,12 +88,15 @@ def _written(source: InputContainer, video: Video, checked: partpackets.Checked,
         for stream in source.streams.video:
             stream.discard = Discard.all  # what is copied is read; of the video, not a byte
         output.metadata.update(wanted)
-        output.set_chapters(tags.chapters(source.chapters(), gps))
+        output.set_chapters(tags.chapters(source.chapters(), gps, moved))
         output.start_encoding()
-        for packet in interleaved(_timed(partpackets.packets(video, checked, end), track), copied.packets()):
+        for packet in interleaved(
+            _timed(partpackets.packets(video, checked, end, int(moved / video.time_base)), track), copied.packets()
+        ):
             output.mux_one(packet)
     gone = [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
-    return Joined(checked.frames, (*copied.left_out, *gone), tuple(copied.converted))
+    shifted = [f"all times: moved by {float(moved):g} s"] if moved else []
+    return Joined(checked.frames, (*copied.left_out, *gone), (*copied.converted, *shifted))
 
 
 def _end(stream: Stream, video: Video) -> int:
@@ -99,6 +106,20 @@ def _end(stream: Stream, video: Video) -> int:
         if end > int(video.pts[-1]):
             return end
     return video.end
+
+
+def _moved(source: InputContainer, video: Video) -> Fraction:
+    """Seconds to add to all times: to bring a first frame before 0 to 0, or a broadcast's clock.
+
+    mp4 shows nothing that is before 0. The clock of a transport stream counts 26 hours from anywhere; in mp4 it would
+    become hours of nothing before the first frame.
+    """
+    first = int(video.pts[0]) * video.time_base
+    starts = [each.start_time * each.time_base for each in source.streams if each.start_time and each.time_base]
+    earliest = min([first, *starts])
+    if first < 0 or (video.media_type == MPEG_TS and earliest > LATEST_START):
+        return -(earliest // video.time_base) * video.time_base
+    return Fraction(0)
 
 
 def _settings(source: InputContainer, video: Video, wanted: dict[str, str]) -> dict[str, str]:

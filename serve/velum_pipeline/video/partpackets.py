@@ -82,8 +82,10 @@ def _look(video: Video, path: Path) -> _Part | None:
     return _Part(ordinals, coding) if ordinals else None
 
 
-def packets(video: Video, checked: Checked, end: int) -> Iterator[Packet[VideoStream]]:
-    """All packets in the order of decoding, timed in the video's time base. end: when the last frame ends.
+def packets(video: Video, checked: Checked, end: int, moved: int = 0) -> Iterator[Packet[VideoStream]]:
+    """All packets in the order of decoding, timed in the video's time base.
+
+    end: when the last frame ends. moved: what is added to all times.
 
     A frame is decoded when the one ``checked.depth`` places before it is shown, so decoding times rise, and are never
     later than the frame is shown.
@@ -95,8 +97,8 @@ def packets(video: Video, checked: Checked, end: int) -> Iterator[Packet[VideoSt
         with av.open(str(path), format="nut") as part:
             for ordinal, packet in _numbered(video, path, part.demux(part.streams.video[0])):
                 heapq.heappush(waiting, int(video.pts[ordinal]))
-                packet.dts = early.pop(0) if early else heapq.heappop(waiting)
-                packet.pts = int(video.pts[ordinal])
+                packet.dts = (early.pop(0) if early else heapq.heappop(waiting)) + moved
+                packet.pts = int(video.pts[ordinal]) + moved
                 packet.time_base = video.time_base
                 until = end if ordinal + 1 == video.frames else int(video.pts[ordinal + 1])
                 packet.duration = until - int(video.pts[ordinal])

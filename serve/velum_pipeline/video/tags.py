@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from velum_pipeline.options import Gps
@@ -39,9 +40,14 @@ def dropped(tags: Mapping[str, str], gps: Gps) -> list[str]:
     return sorted(key for key, value in tags.items() if key.lower() not in WRITERS and not _carried(key, value, gps))
 
 
-def chapters(found: Sequence[Any], gps: Gps) -> list[Any]:
-    """Chapters as PyAV gives and takes them, with the tags that are kept."""
-    return [chapter | {"metadata": kept(chapter["metadata"], gps)} for chapter in found]
+def chapters(found: Sequence[Any], gps: Gps, moved: Fraction) -> list[Any]:
+    """Chapters as PyAV gives and takes them, with the tags that are kept. moved: seconds, added to their times."""
+    told = []
+    for chapter in found:
+        by = round(moved / chapter["time_base"]) if chapter["time_base"] else 0
+        times = {"start": chapter["start"] + by, "end": chapter["end"] + by}
+        told.append(chapter | times | {"metadata": kept(chapter["metadata"], gps)})
+    return told
 
 
 def need_keys(tags: Mapping[str, str]) -> bool:

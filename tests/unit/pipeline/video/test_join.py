@@ -315,6 +315,37 @@ def test_only_one_packet_waits_between_the_streams() -> None:
     assert [time for time, _ in order] == sorted(time for time, _ in order)
 
 
+def test_a_broadcasts_clock_is_set_to_zero_for_all_streams(tmp_path: Path, made: Callable[[Clip | str], Path]) -> None:
+    late = Clip("late.ts", "a late clock", sounds=(Sound("aac"),), mux={"output_ts_offset": "50000"})
+    path, told = joined(made(late), tmp_path)
+    assert len(told.converted) == 1
+    assert "all times: moved by -50" in told.converted[0]
+    before, after = starts(made(late)), starts(path)
+    assert min(before) > 49_000
+    assert after == pytest.approx([each - min(before) for each in before], abs=0.001)
+    near = Clip("near.ts", "a clock of its own", sounds=(Sound("aac"),), mux={"output_ts_offset": "20"})
+    assert starts(joined(made(near), tmp_path)[0]) == pytest.approx(starts(made(near)), abs=0.001)
+
+
+def starts(path: Path) -> list[float]:
+    with av.open(str(path)) as file:
+        return [float((stream.start_time or 0) * (stream.time_base or 0)) for stream in file.streams]
+
+
+def test_a_first_frame_before_zero_moves_all_streams(tmp_path: Path, made: Callable[[str], Path]) -> None:
+    source = made("h264.mp4")
+    video = probe(partial(open, source, "rb"))
+    early = replace(video, pts=video.pts - 1536)
+    part = written(tmp_path / "early.nut", early, Encoding(), frames(early))
+    join(partial(open, source, "rb"), early, [part], tmp_path / "out.mp4")
+    by = 1536 * video.time_base
+    assert [time for time, _ in pictures(tmp_path / "out.mp4")] == [time for time, _ in pictures(source)]
+    assert len(pictures(source)) == 30
+    with av.open(str(source)) as one, av.open(str(tmp_path / "out.mp4")) as other:
+        before, after = (next(file.demux(audio=0)) for file in (one, other))
+        assert after.pts * after.time_base == pytest.approx(float(before.pts * before.time_base + by), abs=0.001)
+
+
 def test_a_described_video_is_what_it_says(tmp_path: Path) -> None:
     """The tools of these tests: a segment's pictures carry their numbers."""
     video = described()
