@@ -163,7 +163,13 @@ class Replica:
     def _health(self) -> Document:
         batches = {str(size): count for size, count in sorted(self.detector.sizes().items())}
         arguments = self.arguments.model_dump(mode="json", include={"model", "classes", "packs"})
-        return {**arguments, "pid": os.getpid(), "ongoing": self._ongoing, "batches": batches}
+        return {
+            **arguments,
+            "pid": os.getpid(),
+            "ongoing": self._ongoing,
+            "running": self._runs.running,
+            "batches": batches,
+        }
 
     async def _detect(self, pixels: Pixels, options: Options) -> Detections:
         found = await self._call((pixels, options))

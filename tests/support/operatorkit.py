@@ -41,9 +41,9 @@ async def until(holds: Callable[[], Any], what: str = "the condition") -> Any:
     return value
 
 
-async def until_async(holds: Callable[[], Any]) -> Any:
+async def until_async(holds: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """The same for a question that must be awaited."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while not (value := await holds()):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     return value
@@ -224,14 +224,16 @@ class Bench:
         self.clock.forward(seconds=seconds)
         self.controller.queue.release_due()
 
-    async def until(self, name: str, holds: Callable[[AnonymizationTask], bool]) -> AnonymizationTask:
+    async def until(
+        self, name: str, holds: Callable[[AnonymizationTask], bool], patience: float = PATIENCE
+    ) -> AnonymizationTask:
         """Return the task as soon as it is like this."""
 
         async def reached() -> AnonymizationTask | None:
             task = await self.store.get(name)
             return task if holds(task) else None
 
-        task: AnonymizationTask = await until_async(reached)
+        task: AnonymizationTask = await until_async(reached, patience)
         return task
 
     async def until_later(self, name: str, holds: Callable[[AnonymizationTask], bool]) -> AnonymizationTask:

@@ -33,7 +33,7 @@ class Cluster:
         self.ray = ray
         self.stores: Storage = storage(folder)
         self.session = session
-        self._folder = folder
+        self.folder = folder
         self._api = f"{ray.dashboard}/api/serve/applications/"
 
     def application(
@@ -48,8 +48,8 @@ class Cluster:
                 "model": name,
                 "packs": ["velum-street"],
                 "classes": ["face"],
-                "input_url": (self._folder / "in").as_uri(),
-                "output_url": (self._folder / "out").as_uri(),
+                "input_url": (self.folder / "in").as_uri(),
+                "output_url": (self.folder / "out").as_uri(),
                 "batch_size": 4,
                 "batch_wait_seconds": 0.2,
                 "max_replicas": most,

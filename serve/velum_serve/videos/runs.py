@@ -102,6 +102,11 @@ class Runs:
         self._threads = threads
         self._readers = readers
 
+    @property
+    def running(self) -> bool:
+        """Whether this replica has a run in hand."""
+        return self.turn.locked()
+
     def ranges(self, source: SourceAt) -> Ranges:
         """Return the video's bytes."""
         store = self._storage.inputs if source.store == "inputs" else self._storage.outputs

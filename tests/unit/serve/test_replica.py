@@ -52,6 +52,7 @@ async def test_health_tells_what_is_served(replica: Replica) -> None:
             "packs": ["velum-street"],
             "pid": os.getpid(),
             "ongoing": 0,
+            "running": False,
             "batches": {},
         },
     )
