@@ -7,10 +7,11 @@ Nothing is redacted, so whatever differs was changed by reading and writing. The
 and the videos in the folders of --clips. A column per check: + the same, x not, . the source says nothing of it.
 
   frames, pts       as many frames, and each shown at the same time
-  start, duration   of the video stream, to 2 ms; a frame that does not decode is missing from both
+                    (all moved alike where the first is before 0, or a broadcast's clock told hours)
+  start, duration   of the video stream, to 2 ms
   rotation          the display matrix, number by number
   format, bits      chroma format and depth (odd sizes of 4:2:0 become 4:4:4, more than 10 bits become 10)
-  colour            range, primaries, transfer, matrix, where the source tells them
+  range … matrix    where the source tells them; RGB becomes YCbCr
   hdr               mastering display and light level
   fields            progressive, or which field is first
   chapters, tags    all of the source's
@@ -56,6 +57,7 @@ DEFAULTS = Encoding()
 CLOSE = 0.002
 """Seconds: times of mkv and of mp4's edits are in thousandths."""
 SAME_SIZE = 1.5
+RGB = "gbr"
 LEAST_PSNR = 35.0
 """dB; below that a difference is seen side by side."""
 TEXTS = {"mov_text", "srt", "subrip", "ass", "ssa", "webvtt"}
@@ -126,8 +128,9 @@ def _described(before: Facts, after: Facts, video: Video) -> Iterator[Check]:
     one, other = before.video, after.video
     for name in ("width", "height", "rotation", "aspect", "fields"):
         yield _same(name, one[name], other[name])
+    rgb = one["matrix"] == RGB  # becomes YCbCr, which says by which range and matrix
     for name in ("range", "primaries", "transfer", "matrix"):
-        said = one[name]
+        said = None if rgb and name in ("range", "matrix") else one[name]
         yield Check(name, said, other[name], None if said is None else said == other[name])
     told = (one["mastering"], one["light"])
     kept = (other["mastering"], other["light"])
@@ -140,11 +143,12 @@ def _described(before: Facts, after: Facts, video: Video) -> Iterator[Check]:
 
 def _timed(before: Facts, after: Facts, joined: Joined) -> Iterator[Check]:
     yield Check("frames", len(before.pts), len(after.pts), len(before.pts) == len(after.pts) == joined.frames)
-    late = [(float(a), float(b)) for a, b in zip(before.pts, after.pts, strict=False) if a != b]
-    yield Check("pts", late[0][0] if late else None, late[0][1] if late else None, list(before.pts) == list(after.pts))
-    for name in ("start", "duration"):
+    due = [pts + joined.moved for pts in before.pts]
+    late = [(float(a), float(b)) for a, b in zip(due, after.pts, strict=False) if a != b]
+    yield Check("pts", late[0][0] if late else None, late[0][1] if late else None, due == list(after.pts))
+    for name, moved in (("start", float(joined.moved)), ("duration", 0.0)):
         said, got = before.video[name], after.video[name]
-        yield Check(name, said, got, None if said is None else _close(said, got))
+        yield Check(name, said, got, _close(said + moved, got) if isinstance(said, float) else None)
 
 
 def _chapters_and_tags(before: Facts, after: Facts, joined: Joined) -> Iterator[Check]:

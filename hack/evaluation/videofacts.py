@@ -62,7 +62,10 @@ def reader(path: Path) -> Opener:
 def facts(path: Path) -> tuple[Facts, Video]:
     """What the file says, and what the product's probe says."""
     video = probe(reader(path))
-    told, pts = _asked(path, video.stream) if by_ffprobe() else _probed(video)
+    told, pts = _probed(video)
+    if by_ffprobe():
+        told, asked = _asked(path, video.stream)
+        pts = pts if video.counted else asked  # an AVI with B-frames does not tell when they are shown
     with av.open(str(path), metadata_errors="replace") as container:
         chapters = [
             (float(each["start"] * unit), float(each["end"] * unit), each["metadata"].get("title", ""))

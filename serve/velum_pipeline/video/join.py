@@ -38,12 +38,16 @@ LATEST_START = 60
 
 @dataclass(frozen=True)
 class Joined:
-    """frames: of the video. left_out: streams and tags that the file does not have, in words. converted: what is there
-    in another form, in words."""
+    """What came of a join.
+
+    frames: of the video. left_out: streams and tags that the file does not have, in words. converted: streams that are
+    there in another form, in words. moved: seconds that were added to all times.
+    """
 
     frames: int
     left_out: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
+    moved: Fraction = Fraction(0)
 
 
 def join(
@@ -95,8 +99,7 @@ def _written(source: InputContainer, video: Video, checked: partpackets.Checked,
         ):
             output.mux_one(packet)
     gone = [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
-    shifted = [f"all times: moved by {float(moved):g} s"] if moved else []
-    return Joined(checked.frames, (*copied.left_out, *gone), (*copied.converted, *shifted))
+    return Joined(checked.frames, (*copied.left_out, *gone), tuple(copied.converted), moved)
 
 
 def _end(stream: Stream, video: Video) -> int:
