@@ -110,6 +110,7 @@ def _args(model: AnonymizationModel, settings: Settings) -> dict[str, Any]:
         "batch_wait_seconds": spec.batch.wait_millis / 1000,
         "threads": spec.threads or max(1, spec.cpu_millis // 1000),
         "max_replicas": spec.scale.max_replicas,
+        "target_ongoing": spec.scale.target_ongoing,
         "detect_every": spec.video.detect_every,
         "frame_pixels": settings.video.frame_pixels,
         "frame_rate": settings.video.frame_rate,

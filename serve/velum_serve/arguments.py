@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackRegistry
 from velum_serve.errors import ArgumentInvalid
-from velum_serve.videos.plan import RUN_FRAMES, SEGMENT_FRAMES
+from velum_serve.videos.plan import SEGMENT_FRAMES
 
 
 class ReplicaArguments(BaseModel):
@@ -35,13 +35,14 @@ class ReplicaArguments(BaseModel):
     batch_wait_seconds: float = Field(0.002, ge=0)
     threads: int = Field(0, ge=0)  # of the detectors; 0: as many as the replica was given CPUs
     max_replicas: int = Field(1, ge=1)  # that work on one video together
+    target_ongoing: int = Field(2, ge=1)  # orders a replica should have: by more of them Serve sees that one is missing
     detect_every: int = Field(1, ge=1)  # of so many frames of a video one is looked at
     frame_pixels: int = Field(36_000_000, gt=0)
     frame_rate: int = Field(1000, gt=0)
     codec: str = "x264"
     preset: str = ""  # empty: a fast one of the codec's
     segment_frames: int = Field(SEGMENT_FRAMES, ge=1)  # what a replica that dies may cost; the controller leaves it so
-    run_frames: int = Field(RUN_FRAMES, ge=1)  # the least that a replica is asked for; likewise
+    run_frames: int = Field(0, ge=0)  # the least that a replica is asked for; 0: what is worth it; likewise
 
     @classmethod
     def parse(cls, args: Any) -> "ReplicaArguments":

@@ -133,10 +133,10 @@ class Replica:
             model=[arguments.model, *arguments.packs],
             threads=threads,
             offer=offer,
-            replicas=arguments.max_replicas,
+            lengths=Lengths(arguments.run_frames) if arguments.run_frames else Lengths.worth(arguments.detect_every),
+            offers=(arguments.max_replicas - 1) * arguments.target_ongoing,
             limits=VideoLimits(frame_pixels=arguments.frame_pixels, rate=arguments.frame_rate),
             segment_frames=arguments.segment_frames,
-            lengths=Lengths(least=arguments.run_frames),
         )
 
     async def _attempt(self, body: bytes) -> Document | AsyncGenerator[Document, None]:

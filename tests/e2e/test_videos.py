@@ -303,6 +303,24 @@ async def idle(cluster: Cluster) -> bool:
     return not any(health["ongoing"] or health["running"] for health in answers)
 
 
+async def test_one_video_brings_up_the_second_replica(cluster: Cluster) -> None:
+    """Serve counts orders, not work: a video must look like as many as its replicas should have."""
+    cut = {"segment_frames": SEGMENT, "run_frames": 2 * SEGMENT, "preset": "ultrafast"}
+    await cluster.deploy(cluster.application("default", idle_seconds=0.5, replicas=1, most=2, **cut))
+
+    async def alone() -> bool:
+        return len(await cluster.replicas()) == 1
+
+    await until(alone, "one replica")
+    seen: set[int] = set()
+    answer = Answer(cluster, film("growing"))
+    while not answer.task.done():
+        seen.add(len(await cluster.replicas()))
+        await asyncio.sleep(0.2)
+    assert (await answer.outcome())["outcome"] == "succeeded"
+    assert 2 in seen
+
+
 async def test_a_broken_video_is_an_outcome(cluster: Cluster) -> None:
     await cluster.stores.inputs.put("in/cut.mp4", SOURCE[: len(SOURCE) // 2])
     made = order(task="cut", source={"object": {"key": "in/cut.mp4"}})

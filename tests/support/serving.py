@@ -120,8 +120,8 @@ def video_tools(
     settings = settings or VideoSettings(preset="ultrafast", batch=4)
     own = ThreadPoolExecutor(3)
     runs = Runs(stores, detect, settings, own, own)
-    more = {"segment_frames": 8, "lengths": Lengths(least=8, most=16), **more}
-    return VideoTools(stores, runs, settings, ["bright"], own, offer, **more)
+    lengths = Lengths(least=8, most=16)
+    return VideoTools(stores, runs, settings, ["bright"], own, offer, lengths, **{"segment_frames": 8, **more})
 
 
 async def tick(count: int = 5) -> None:

@@ -53,8 +53,8 @@ Offer = Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]
 class VideoTools:
     """What a replica brings to attempts at videos.
 
-    model: what decides what is found, JSON-ready. replicas: how many there can be, this one included. threads: where
-    videos are read, worked on and joined.
+    model: what decides what is found, JSON-ready. offers: how many runs are offered to other replicas at a time, 0
+    where there are none. threads: where videos are read, worked on and joined.
     """
 
     storage: Storage
@@ -63,10 +63,10 @@ class VideoTools:
     model: Any
     threads: Executor
     offer: Offer
-    replicas: int = 1
+    lengths: Lengths
+    offers: int = 0
     limits: VideoLimits = field(default_factory=VideoLimits)
     segment_frames: int = plans.SEGMENT_FRAMES
-    lengths: Lengths = field(default_factory=Lengths)
 
 
 async def run_video(
@@ -164,7 +164,7 @@ async def _made(
             meter=meter,
             local=local,
             offer=lambda numbers: tools.offer(run_order(numbers).model_dump(mode="json", by_alias=True)),
-            helpers=tools.replicas - 1,
+            helpers=tools.offers,
             turn=tools.runs.turn,
             lengths=tools.lengths,
             done=done,

@@ -1,9 +1,10 @@
 """Has a video's missing segments worked on by all replicas, this one included, until none is missing.
 
-Missing segments are cut into runs. This replica works on runs itself, one after the other. Beside that, as many others
-as there can be are each offered one; Serve's router looks for a replica that has room. An offer that nobody has begun
-is taken back as soon as this replica has nothing else to do. So nobody ever waits for anybody: with no other replica,
-or with all of them taken by videos of their own, this one works through everything alone.
+Missing segments are cut into runs. This replica works on runs itself, one after the other. Beside that, runs are
+offered to others; Serve's router looks for a replica that has room. For each replica that there can be, as many are
+offered as it should have orders, because that is how Serve sees that replicas are missing and starts them. An offer
+that nobody has begun is taken back as soon as this replica has nothing else to do. So nobody ever waits for anybody:
+with no other replica, or with all of them taken by videos of their own, this one works through everything alone.
 
 A replica that dies with a run loses the segments it had in hand; those it had finished are in the work folder, and the
 rest is offered anew. Where this replica dies, the next attempt begins by looking at what is in the work folder.
@@ -20,13 +21,17 @@ from typing import Any
 
 from velum.api.reasons import INPUT_REASONS, Reason
 from velum_pipeline.errors import StageFailed
+from velum_pipeline.video.work import margins
 from velum_serve.errors import RunRefused, ServeError
 from velum_serve.videos.parts import Part, Parts
-from velum_serve.videos.plan import RUN_FRAMES, Plan
+from velum_serve.videos.plan import Plan
 from velum_serve.videos.progress import Meter
 from velum_serve.videos.runs import Told
 
 logger = logging.getLogger(__name__)
+
+MARGIN_COST = 8
+"""A run is so many times as long as what is decoded and looked at before and after it: 127 frames, so 40 s of video."""
 
 STRIKES = 3
 """Runs in a row that another replica broke off without having finished a segment, after which no more are offered to
@@ -40,13 +45,18 @@ Offer = Callable[[Numbers], AsyncGenerator[dict[str, Any], None]]
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long runs are, in frames.
-
-    least: see RUN_FRAMES. most: how much is done before another video gets its turn.
+    """How long runs are, in frames: at least, so that what is looked at besides them costs little (see `worth`), and at
+    most, which is what is done before another video gets its turn.
     """
 
-    least: int = RUN_FRAMES
+    least: int
     most: int = 3600
+
+    @classmethod
+    def worth(cls, every: int) -> "Lengths":
+        """Return lengths for which a run's margins cost no more than an eighth of the run."""
+        least = MARGIN_COST * sum(margins(every))
+        return cls(least, max(cls.most, 2 * least))
 
 
 @dataclass(eq=False)
@@ -63,9 +73,9 @@ class _Offered:
         return not (self.begun or self.taken)
 
 
-def cut(plan: Plan, missing: Sequence[int], replicas: int, lengths: Lengths) -> list[Numbers]:
-    """Return the missing segments as runs of neighbours, in order: two for each replica, of a sensible length."""
-    wanted = plan.frames(missing) // (2 * replicas)
+def cut(plan: Plan, missing: Sequence[int], workers: int, lengths: Lengths) -> list[Numbers]:
+    """Return the missing segments as runs of neighbours, in order: two for each worker, of a sensible length."""
+    wanted = plan.frames(missing) // (2 * workers)
     target = min(max(wanted, lengths.least), lengths.most)
     runs: list[Numbers] = []
     for neighbours in _neighbours(sorted(missing)):
@@ -90,8 +100,8 @@ def _neighbours(numbers: Sequence[int]) -> list[Sequence[int]]:
 class Coordinator:
     """Gets the segments of one plan done.
 
-    local: works on a run here. offer: asks another replica. helpers: how many others there can be. turn: held while
-    this replica works on a run. All others are state.
+    local: works on a run here. offer: asks another replica. helpers: how many runs are offered at a time. turn: held
+    while this replica works on a run. All others are state.
     """
 
     plan: Plan

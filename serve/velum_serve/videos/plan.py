@@ -36,9 +36,6 @@ KEY_BYTES = 16
 SEGMENT_FRAMES = 250
 """Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
 
-RUN_FRAMES = 600
-"""Frames of a run at least: some 90 frames besides its own are looked at, so shorter ones cost more than they bring."""
-
 
 class Plan(BaseModel):
     """What is done with a video.

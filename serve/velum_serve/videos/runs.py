@@ -31,7 +31,7 @@ from velum_serve.videos.parts import Parts
 from velum_serve.videos.plan import Fence, Plan, load
 from velum_serve.videos.threads import Detect, Stopped, from_thread, in_thread
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 2.0
 """How long an offered run waits for a replica that has another one in hand. While it waits, Serve counts it as load and
 may start a replica; after that it is offered anew, and may find that one."""
 

@@ -48,6 +48,7 @@ def test_one_application_per_model(given: Settings, tmp_path: Path) -> None:
         "batch_wait_seconds": 0.002,
         "threads": 1,
         "max_replicas": 1,
+        "target_ongoing": 2,
         "detect_every": 1,
         "frame_pixels": 36_000_000,
         "frame_rate": 1000,

@@ -40,6 +40,7 @@ def test_everything_that_the_controller_sends_is_known() -> None:
         "batch_wait_seconds": 0.002,
         "threads": 2,
         "max_replicas": 3,
+        "target_ongoing": 4,
         "detect_every": 2,
         "frame_pixels": 4,
         "frame_rate": 5,

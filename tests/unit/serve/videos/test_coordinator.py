@@ -15,6 +15,7 @@ from velum.storage import BlobStore
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.segments import Segment
+from velum_pipeline.video.work import margins
 from velum_serve.errors import RunRefused, ServeError
 from velum_serve.videos.coordinator import STRIKES, Coordinator, Lengths, Numbers, cut
 from velum_serve.videos.parts import Parts
@@ -246,14 +247,21 @@ async def test_cancelling_withdraws_all_offers(played: Played) -> None:
     st.integers(100, 300),
 )
 def test_runs_are_neighbours_and_nothing_is_left_out(
-    count: int, done: set[int], replicas: int, least: int, most: int
+    count: int, done: set[int], workers: int, least: int, most: int
 ) -> None:
     plan = plan_of(count)
     missing = [number for number in range(count) if number not in done]
-    runs = cut(plan, missing, replicas, Lengths(least, most))
+    runs = cut(plan, missing, workers, Lengths(least, most))
     assert [number for run in runs for number in run] == missing
     assert all(run == tuple(range(run[0], run[-1] + 1)) for run in runs)
     assert all(plan.frames(run) <= most + least // 2 for run in runs)
+
+
+@pytest.mark.parametrize("every", [1, 2, 5, 10])
+def test_what_is_done_besides_a_run_costs_little(every: int) -> None:
+    lengths = Lengths.worth(every)
+    assert sum(margins(every)) <= 0.15 * lengths.least
+    assert lengths.least < lengths.most
 
 
 def test_runs_are_long_enough_to_be_worth_it() -> None:

@@ -170,7 +170,7 @@ class Two:
         self.other = video_tools(stores, threads, elsewhere)
         self.orders: list[RunOrder] = []
         self.die = False
-        videos = video_tools(stores, threads, here, offer=self.offer, replicas=2)
+        videos = video_tools(stores, threads, here, offer=self.offer, offers=1)
         self.tools = replace(tools(stores, threads, here), videos=videos)
 
     async def offer(self, made: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -219,7 +219,7 @@ async def test_what_a_helper_cannot_do_ends_the_attempt(
         yield {"failed": {"reason": "CorruptMedia", "message": "frame 7"}}
 
     here = Hold(after=0)
-    videos = video_tools(stores, threads, here, offer=refuse, replicas=2)
+    videos = video_tools(stores, threads, here, offer=refuse, offers=1)
     given = replace(tools(stores, threads, here), videos=videos)
     assert await run_attempt(order(), given) == Failed(Reason.CORRUPT_MEDIA, "frame 7")
     assert await keys(stores) == set()
