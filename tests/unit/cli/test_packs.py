@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support.labelled import bright_network, write_pack
-from velum.api.model import ModelSpec
+from velum.api.model import AnonymizationModel, ModelSpec
 from velum.errors import InvalidInput
 from velum.settings import Settings
 from velum_cli.packs import VIDEO_MODEL, offered, require_classes, require_ready
@@ -64,6 +65,14 @@ def test_the_vendors_model_for_videos_is_there_by_its_name(registry: PackRegistr
     assert ModelSpec.model_validate(model.wire()) == model
     everywhere = dict(offered(registry, ("bright",), "default", ()).models(cores=2))
     assert everywhere[VIDEO_MODEL] == model, "whatever `default` is made of"
+
+
+def test_the_sample_for_clusters_is_the_same_model() -> None:
+    sample = Path(__file__).resolve().parents[3] / "crds" / "samples" / f"model-{VIDEO_MODEL}.yaml"
+    cluster = AnonymizationModel.model_validate(yaml.safe_load(sample.read_text()))
+    here = dict(offered(PackRegistry(), DEFAULT, "default", ()).models(cores=2))[VIDEO_MODEL]
+    assert cluster.name == VIDEO_MODEL
+    assert (cluster.spec.packs, cluster.spec.classes, cluster.spec.video) == (here.packs, here.classes, here.video)
 
 
 def test_requests_may_use_the_model_for_videos_when_they_name_none(registry: PackRegistry) -> None:
