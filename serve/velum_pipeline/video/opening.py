@@ -32,10 +32,11 @@ MAX_FAILURES = 1000
 
 
 @contextmanager
-def opened(opener: Opener, media_type: MediaType, frame_pixels: int) -> Iterator[InputContainer]:
+def opened(opener: Opener, media_type: MediaType, frame_pixels: int, **more: str) -> Iterator[InputContainer]:
     """The container; closed with its file when the block ends.
 
-    frame_pixels: no decoder may allocate larger frames, also not while the streams are being looked at.
+    frame_pixels: no decoder may allocate larger frames, also not while the streams are being looked at. more: further
+    options of FFmpeg for then.
     Raises UnsupportedMedia, EmptyMedia, CorruptMedia.
     """
     with closing(opener()) as file:
@@ -44,7 +45,7 @@ def opened(opener: Opener, media_type: MediaType, frame_pixels: int) -> Iterator
                 file,
                 "r",
                 format=DEMUXERS[media_type],
-                options={"max_pixels": str(frame_pixels)},
+                options={"max_pixels": str(frame_pixels), **more},
                 buffer_size=BUFFER_BYTES,
                 io_open=_refused,
                 metadata_errors="replace",

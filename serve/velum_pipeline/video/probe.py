@@ -6,7 +6,7 @@ decoder, which is told to allocate no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +36,11 @@ MAX_SIDE = 2**16
 """Pixels; no coding of video goes further."""
 
 
+READS_HEADERS = ("h264", "mjpeg")
+"""Decoders that tell the size of frames that they are told to skip, and allocate none."""
+ANY_PIXELS = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class VideoLimits:
     """frame_pixels: of one frame. rate: frames per second, on average. frames: of the whole video."""
@@ -53,11 +58,11 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
         require_whole(media_type, file)
     with opened(opener, media_type, pixels) as container:
         stream = video_stream(container)
-        _require_decodable(stream, limits)
+        _require_decodable(stream, limits, lambda: _announced(opener, media_type, stream.codec_context.name))
         left_out = _left_out(container, stream)
         found = _pass(container, stream, limits)
         if media_type in (MP4, MOV) and len(found) < stream.frames:
-            raise TruncatedMedia(f"the file announces {stream.frames} frames and holds {len(found)}")
+            raise TruncatedMedia(f"the file announces {stream.frames} frames, {len(found)} can be read")
         if not len(found):
             raise EmptyMedia("the video stream has no frames")
         codec, time_base = stream.codec_context.name, Fraction(stream.time_base or 0)
@@ -121,18 +126,29 @@ def _video_type(head: bytes) -> MediaType:
     return found
 
 
-def _require_decodable(stream: VideoStream, limits: VideoLimits) -> None:
+def _require_decodable(stream: VideoStream, limits: VideoLimits, announced: Callable[[], tuple[int, int]]) -> None:
     context = stream.codec_context
     if context is None:
         raise UnsupportedMedia(f"video stream {stream.index} is coded in a way that is not known here")
     if stream.codec_tag == "encv":
         raise UnsupportedMedia(f"the {context.name} video is encrypted")
-    pixels = context.width * context.height
-    if pixels > limits.frame_pixels or max(context.width, context.height) > MAX_SIDE:
-        size = f"{context.width} x {context.height}"
+    width, height = (context.width, context.height) if context.width and context.height else announced()
+    if width * height > limits.frame_pixels or max(width, height) > MAX_SIDE:
+        size = f"{width} x {height}"
         raise TooManyPixels(f"the video announces frames of {size} pixels; the limit is {limits.frame_pixels}")
-    if pixels <= 0:
+    if context.width <= 0 or context.height <= 0:
         raise CorruptMedia(f"the {context.name} video has no size, or one of more than {limits.frame_pixels} pixels")
+
+
+def _announced(opener: Opener, media_type: MediaType, codec: str) -> tuple[int, int]:
+    """Width and height where a decoder was not allowed to take them for its own; 0, 0 where they are not to be had."""
+    ways = [{"codec_whitelist": "none"}, {"skip_frame": "all"}]  # what the container says, what the first frame says
+    for more in ways[: 2 if codec in READS_HEADERS else 1]:
+        with opened(opener, media_type, ANY_PIXELS, **more) as container:
+            context = video_stream(container).codec_context
+            if context.width * context.height:
+                return context.width, context.height
+    return 0, 0
 
 
 def _left_out(container: InputContainer, chosen: VideoStream) -> tuple[str, ...]:
