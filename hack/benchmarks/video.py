@@ -22,6 +22,7 @@ What cannot be measured here is said, and null. Clips and labelled sets come fro
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def main(argv: list[str]) -> int:
         "--seconds", type=float, nargs=2, default=memory.SECONDS, help="lengths for memory (default: 60 600)"
     )
     arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # parts take minutes, and each is of use by itself
     numbers: dict[str, Any] = dict.fromkeys(PROMISED) | {"cores": floor.cores(), "load": os.getloadavg()[0]}
     home = shared()
     if home is None or not (home / "data" / "video" / STREET).is_file():

@@ -89,8 +89,10 @@ def counted(side: Side, made: Sequence[Made], folder: Path) -> Counted:
 
 def limit(side: Side, source: Path, truth: Truth, folder: Path) -> float:
     """What is more than this side's coding (see exposure). Raises SideFailed, SetInvalid, PeerFailed."""
-    plain = folder / f"plain-{source.name}"
-    if side.plain is None:
+    plain = folder / f"plain-{side.name if side.plain else 'ours'}-{source.name}"
+    if plain.exists():
+        pass  # all of our sides encode alike
+    elif side.plain is None:
         floor.path(source, plain, every=1, detect=floor.nothing)
     else:
         Side(f"{side.name}, hiding nothing", side.plain).run(source, plain)
