@@ -306,10 +306,12 @@ async def idle(cluster: Cluster) -> bool:
 async def test_one_video_brings_up_the_second_replica(cluster: Cluster) -> None:
     """Serve counts orders, not work: a video must look like as many as its replicas should have."""
     cut = {"segment_frames": SEGMENT, "run_frames": 2 * SEGMENT, "preset": "ultrafast"}
-    await cluster.deploy(cluster.application("default", idle_seconds=0.5, replicas=1, most=2, **cut))
+    before = set(await cluster.replicas())
+    await cluster.deploy(cluster.application("default", replicas=1, most=2, **cut))
 
     async def alone() -> bool:
-        return len(await cluster.replicas()) == 1
+        now = await cluster.replicas()
+        return len(now) == 1 and not before & set(now) and await cluster.running()
 
     await until(alone, "one replica")
     seen: set[int] = set()
