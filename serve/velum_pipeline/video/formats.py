@@ -113,7 +113,7 @@ def _over_black(frame: av.VideoFrame, target: str, *, full: bool) -> av.VideoFra
     blacks = (0 if full else 16 << bits - 8, 128 << bits - 8, 128 << bits - 8)
     for given, plane, black in zip(frame.planes, made.planes, blacks, strict=False):
         away = _picture(given, kind).astype(np.int64) - black
-        _picture(plane, kind)[:] = black + (away * opacity + np.sign(away) * (top // 2)) // top
+        _picture(plane, kind)[:] = black + (away * opacity + top // 2) // top
     return made
 
 

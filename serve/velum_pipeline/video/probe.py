@@ -75,7 +75,10 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
     times = timeline(found, step)
     by_count = times is None or not _agree(seen, times)
     if times is None or by_count:
-        times = counted(_shown(opener, media_type, pixels), step, round(1 / time_base))
+        shown = _shown(opener, media_type, pixels)
+        if media_type == AVI:  # the places of the order of decoding, so only out of order
+            shown = iter(sorted(pts for pts in shown if pts is not None))
+        times = counted(shown, step, round(1 / time_base))
     _require_sane(told, seen, times, time_base, limits)
     return Video(
         media_type=media_type,

@@ -76,7 +76,11 @@ def timeline(packets: Packets, step: int) -> Timeline | None:
     pts, durations, flags = _array(packets.pts)[first:], _array(packets.durations)[first:], flags[first:]
     if not len(flags) or not flags[0] & packets.KEY or (pts == MISSING).any():
         return None
-    shown = (flags & packets.HIDDEN == 0) & (pts >= pts[0])
+    early = pts < pts[0]
+    leading = int(np.argmin(np.append(early[1:], False)))
+    if early[1 + leading :].any() or (early & (flags & packets.KEY != 0)).any():
+        return None  # the clock has started again
+    shown = (flags & packets.HIDDEN == 0) & ~early
     key_pts = pts[shown & (flags & packets.KEY != 0)]
     pts, durations = pts[shown], durations[shown]
     order = np.argsort(pts, kind="stable")
@@ -92,17 +96,12 @@ def timeline(packets: Packets, step: int) -> Timeline | None:
 def counted(shown: Iterable[int | None], step: int, second: int) -> Timeline:
     """Frames known by their place in the decoder's output.
 
-    shown: the pts that each came with. Where they are only out of order, sorting helps: they are AVI's, which are of
-    the order of decoding. Else gaps are filled by ``step``, a clock that starts again goes on where it stopped, and
-    what comes twice moves on by one unit. step, second: in units of the time base.
+    shown: the pts that each came with. Gaps are filled by ``step``, a clock that starts again goes on where it stopped,
+    and what comes twice moves on by one unit. step, second: in units of the time base.
     """
-    given = list(shown)
-    known = np.array([each for each in given if each is not None], np.int64)
-    if len(known) == len(given) == len(np.unique(known)) and _near(np.argsort(known)):
-        given = np.sort(known).tolist()
     times = array("q")
     shift, last = 0, None
-    for each in given:
+    for each in shown:
         now = (last + step if last is not None else 0) if each is None else each + shift
         if last is not None and now <= last:
             if last - now > second:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from support.videos import CLIPS
+from support.videos.plain import PLAIN
 from support.videos.scene import number
 from velum_pipeline.errors import UnsupportedMedia
 from velum_pipeline.video.probe import probe
@@ -84,12 +87,12 @@ def test_an_empty_range_opens_nothing() -> None:
     def never() -> BinaryIO:
         raise AssertionError("opened")
 
-    assert list(decoded(never, _video_of(30), 7, 7)) == []
+    assert list(decoded(never, replace(PLAIN, pts=np.arange(30)), 7, 7)) == []
 
 
 def test_a_range_outside_is_refused() -> None:
     with pytest.raises(ValueError, match="frames 7 to 31 of 30"):
-        list(decoded(lambda: open("/dev/null", "rb"), _video_of(30), 7, 31))
+        list(decoded(io.BytesIO, replace(PLAIN, pts=np.arange(30)), 7, 31))
 
 
 def test_closing_early_closes_the_file(clip: Clips) -> None:
@@ -115,12 +118,3 @@ def test_another_size_in_the_middle_is_named(clip: Clips, tmp_path: Path) -> Non
     video = probe(opener(joined))
     with pytest.raises(UnsupportedMedia, match=r"from frame 30 on the video has 192 x 144 instead of 160 x 120 pixels"):
         list(decoded(opener(joined), video, 0, video.frames))
-
-
-def _video_of(frames: int) -> Any:
-    class Short:
-        counted, pixel_format, codec, bits = False, "yuv420p", "h264", 8
-
-    short = Short()
-    short.frames = frames  # type: ignore[attr-defined]
-    return short
