@@ -17,7 +17,7 @@ A replica answers every order with 200, also when it failed. So 5xx is Ray's pro
 died while it had the work.
 
 The body is JSON, a document a line. The last one is the outcome; of a video, lines that tell how far it is come first:
-`{"progress": {"frames": 120, "of": 1800, "seconds_left": 41.5}}`, with null for what cannot be told yet.
+`{"progress": {"frames": 120, "of": 1800, "seconds_left": 41.5, "kept": 0}}`, with null for what cannot be told yet.
 """
 
 import json
@@ -133,9 +133,10 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 def parse_progress(body: Any) -> Progress:
     """Return the progress that a replica tells. Raises ValueError, KeyError or TypeError for nonsense."""
     frames, of, seconds = int(body["frames"]), int(body["of"]), float(body["seconds_left"] or 0)
-    if not (0 <= frames <= of and math.isfinite(seconds)):
+    kept = int(body.get("kept", 0))
+    if not (0 <= kept <= frames <= of and math.isfinite(seconds)):
         raise ValueError(f"progress {body}")
-    return Progress(frames, of, None if body["seconds_left"] is None else min(max(seconds, 0.0), MOST_SECONDS))
+    return Progress(frames, of, None if body["seconds_left"] is None else min(max(seconds, 0.0), MOST_SECONDS), kept)
 
 
 def parse_outcome(order: WorkOrder, body: Any) -> Outcome:

@@ -37,4 +37,5 @@ def progress_document(progress: Progress) -> Document:
         "frames": progress.frames,
         "of": progress.of,
         "seconds_left": None if left is None else round(left, 1),
+        "kept": progress.kept,
     }

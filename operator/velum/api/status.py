@@ -52,6 +52,7 @@ class FrameCount(Frozen):
 
     done: int = Field(ge=0, description="Frames that are anonymised.")
     of: int = Field(ge=0, description="Frames there are.")
+    kept: int = Field(0, ge=0, description="Frames that earlier attempts had finished when the last one began.")
 
 
 LeftOut = Annotated[str, Field(max_length=512)]

@@ -77,12 +77,14 @@ class NotStarted:
 class Progress:
     """How far an attempt at a video is: frames that are done, of how many, and for how long it will probably go on.
 
-    seconds_left: None where nothing is done yet that would tell.
+    seconds_left: None where nothing is done yet that would tell. kept: frames that earlier attempts had finished for
+    good when this one began.
     """
 
     frames: int
     of: int
     seconds_left: float | None
+    kept: int = 0
 
     @property
     def percent(self) -> int:

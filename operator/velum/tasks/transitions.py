@@ -30,17 +30,30 @@ def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> 
 
     It changes with the whole percent and not otherwise: an hour of video costs a hundred writes, not one a second. It
     may fall, when a later attempt finds less done than its predecessor had in hand.
+
+    An attempt that finds more finished than its predecessor found forgives one failure: what fails further on each time
+    comes to an end by itself, and a day of video outlives any number of replicas.
     """
-    if progress is None or (status.frames is not None and progress.percent == status.progress_percent):
+    if progress is None:
+        return status
+    kept = 0 if status.frames is None else status.frames.kept
+    further = progress.kept > kept
+    if status.frames is not None and progress.percent == status.progress_percent and not further:
         return status
     left = progress.seconds_left
     return status.model_copy(
         update={
+            "failures": max(0, status.failures - further),
             "progress_percent": progress.percent,
-            "frames": FrameCount(done=progress.frames, of=progress.of),
+            "frames": FrameCount(done=progress.frames, of=progress.of, kept=max(kept, progress.kept)),
             "estimated_finish_at": None if left is None else now + timedelta(seconds=left),
         }
     )
+
+
+def _all(status: TaskStatus, frames: int | None) -> FrameCount | None:
+    kept = 0 if status.frames is None else status.frames.kept
+    return None if frames is None else FrameCount(done=frames, of=frames, kept=kept)
 
 
 def published(status: TaskStatus, manifest: Manifest) -> TaskStatus:
@@ -51,7 +64,7 @@ def published(status: TaskStatus, manifest: Manifest) -> TaskStatus:
             "result": manifest.result,
             "media_type": manifest.media_type,
             "progress_percent": 100,
-            "frames": None if frames is None else FrameCount(done=frames, of=frames),
+            "frames": _all(status, frames),
             "estimated_finish_at": None,
         }
     )

@@ -58,4 +58,4 @@ class Meter:
     def _now(self, now: float) -> Progress:
         done, seconds = self._most - self._before, now - self._started
         left = (self._of - self._most) * seconds / done if done > 0 else None
-        return Progress(self._most, self._of, left)
+        return Progress(self._most, self._of, left, self._before)

@@ -207,7 +207,15 @@ async def test_a_connection_that_breaks_mid_line_is_a_lost_worker(
 
 
 @pytest.mark.parametrize(
-    "body", [None, {}, {"frames": 1, "of": 0, "seconds_left": 1}, {"frames": -1, "of": 2, "seconds_left": 1}, told(1)]
+    "body",
+    [
+        None,
+        {},
+        {"frames": 1, "of": 2, "seconds_left": 1, "kept": 2},
+        {"frames": 1, "of": 0, "seconds_left": 1},
+        {"frames": -1, "of": 2, "seconds_left": 1},
+        told(1),
+    ],
 )
 async def test_progress_that_makes_no_sense(ray: PlayedRay, dispatcher: ServeDispatcher, body: Any) -> None:
     ray.answers.append(lines({"progress": body}, DONE))

@@ -180,6 +180,21 @@ class TestProgress:
         status = decide(task(RUNNING), replace(self.running, progress=Progress(120, 120, 0.0)), NOW).status
         assert status.progress_percent == 99
 
+    def test_who_finds_more_finished_than_the_one_before_forgives_a_failure(self) -> None:
+        """Kills do not end a long video as long as each attempt gets further; one that kills every attempt does."""
+        failed = RUNNING.model_copy(update={"failures": 2, "frames": FrameCount(done=50, of=120, kept=20)})
+        further = replace(self.running, progress=Progress(30, 120, 9.0, kept=30))
+        status = decide(task(failed), further, NOW).status
+        assert (status.failures, status.frames) == (1, FrameCount(done=30, of=120, kept=30))
+        assert decide(task(status), further, NOW).status == status
+        later = replace(self.running, progress=Progress(90, 120, 9.0, kept=30))
+        assert decide(task(status), later, NOW).status.failures == 1
+        for kept in (10, 20):
+            same = replace(self.running, progress=Progress(30, 120, 9.0, kept=kept))
+            assert decide(task(failed), same, NOW).status.failures == 2
+        first = RUNNING.model_copy(update={"frames": None})
+        assert decide(task(first), further, NOW).status.failures == 0
+
     @pytest.mark.parametrize("outcome", [NotStarted("away"), Failed(Reason.WORKER_LOST, "killed")])
     def test_between_attempts_there_is_no_estimate(self, outcome: Outcome) -> None:
         status = decide(task(RUNNING), self.running, NOW).status

@@ -19,7 +19,7 @@ def metered(of: int, done: int = 0) -> tuple[Meter, Clock, list[Progress]]:
 
 def test_the_first_word_comes_at_once_and_knows_no_end() -> None:
     _, _, heard = metered(1000, 300)
-    assert heard == [Progress(300, 1000, None)]
+    assert heard == [Progress(300, 1000, None, 300)]
 
 
 def test_runs_add_up_and_the_estimate_is_of_this_attempt() -> None:
@@ -28,7 +28,10 @@ def test_runs_add_up_and_the_estimate_is_of_this_attempt() -> None:
     meter.at("a", 60)
     clock.now += 10
     meter.at("b", 40)
-    assert heard[1:] == [Progress(360, 1000, 640 * 10 / 60), Progress(400, 1000, 600 * 20 / 100)]
+    assert heard[1:] == [
+        Progress(360, 1000, 640 * 10 / 60, 300),
+        Progress(400, 1000, 600 * 20 / 100, 300),
+    ]
 
 
 def test_within_a_second_and_within_a_percent_nothing_is_told() -> None:
