@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.media.kinds import MPEG_TS
 from velum_pipeline.options import Gps
-from velum_pipeline.video import partpackets, tags, trackentry
+from velum_pipeline.video import partpackets, spherical, tags, trackentry
 from velum_pipeline.video.copied import Copied, seconds
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.opening import opened
@@ -64,7 +64,8 @@ def join(
     partial = target.with_name(f".{target.name}.partial")
     try:
         with opened(opener, video.media_type, video.width * video.height) as source:
-            joined = _written(source, video, checked, partial, gps)
+            sphere = spherical.boxes(opener, video, source.streams[video.stream].id)
+            joined = _written(source, video, checked, partial, gps, sphere)
         partial.replace(target)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise StageFailed(f"the video cannot be put together: {error}") from error
@@ -73,7 +74,9 @@ def join(
     return joined
 
 
-def _written(source: InputContainer, video: Video, checked: partpackets.Checked, path: Path, gps: Gps) -> Joined:
+def _written(
+    source: InputContainer, video: Video, checked: partpackets.Checked, path: Path, gps: Gps, sphere: bytes
+) -> Joined:
     wanted = tags.kept(source.metadata, gps)
     end, moved = _end(source.streams[video.stream], video), _moved(source, video)
     with (
@@ -83,7 +86,7 @@ def _written(source: InputContainer, video: Video, checked: partpackets.Checked,
         copied = Copied(source, output, gps, moved)
         for stream in source.streams:
             if stream.index == video.stream:
-                track: Stream = trackentry.add_track(output, first.streams.video[0], video)
+                track: Stream = trackentry.add_track(output, first.streams.video[0], video, sphere)
                 track.metadata.clear()
                 track.metadata.update(tags.kept(stream.metadata, gps))
                 track.disposition = stream.disposition
@@ -132,6 +135,7 @@ def _settings(source: InputContainer, video: Video, wanted: dict[str, str]) -> d
     flags = "+faststart" + ("+use_metadata_tags" if tags.need_keys(wanted) else "")
     return {
         "movflags": flags,
+        "strict": "unofficial",  # or a panorama's projection is not written
         "video_track_timescale": str(video.time_base.denominator),
         "movie_timescale": str(finest if finest <= FINEST else video.time_base.denominator),
     }

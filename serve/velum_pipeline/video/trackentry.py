@@ -1,8 +1,8 @@
 """The video track's entry in an mp4: what is said of it beside its packets.
 
-PyAV lets most of it be set. What it does not, the mastering display and the light level of HDR, FFmpeg's muxer writes
-when the stream it is modelled on has them; so an empty file with such a stream is made in memory, with two more boxes
-in the stream's sample entry, and read back.
+PyAV lets most of it be set. What it does not, the mastering display and the light level of HDR and the projection of
+panoramas, FFmpeg's muxer writes when the stream it is modelled on has them; so an empty file with such a stream is made
+in memory, with more boxes in the stream's sample entry, and read back.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ SAMPLE_ENTRIES = {"h264": "avc1", "hevc": "hvc1"}
 """Those that say that parameter sets are nowhere else, which is true; players by Apple read no other HEVC."""
 
 
-def add_track(output: OutputContainer, part: VideoStream, video: Video) -> VideoStream:
-    """A stream for the packets of ``part``, that says all that ``video`` says. Raises StageFailed."""
-    if video.hdr is not None:
-        with _modelled(part, video.hdr) as model:
+def add_track(output: OutputContainer, part: VideoStream, video: Video, more: bytes = b"") -> VideoStream:
+    """A stream for the packets of ``part``, that says all that ``video`` says. Raises StageFailed.
+
+    more: boxes for the sample entry besides those of HDR.
+    """
+    boxes = more + (hdr_boxes(video.hdr) if video.hdr else b"")
+    if boxes:
+        with _modelled(part, boxes) as model:
             stream = output.add_stream_from_template(model.streams.video[0], opaque=True)
-        stream.codec_context.extradata = part.codec_context.extradata
     else:
         stream = output.add_stream_from_template(part, opaque=True)
-        if part.codec_context.name == "h264" and video.colour.range == LIMITED:
-            # x264 leaves the range out where it is the usual one; whoever said so shall read it again
-            BitStreamFilterContext("h264_metadata=video_full_range_flag=0", in_stream=part, out_stream=stream)
+    stream.codec_context.extradata = _parameter_sets(part, video)
     if part.codec_context.name in SAMPLE_ENTRIES:
         stream.codec_context.codec_tag = SAMPLE_ENTRIES[part.codec_context.name]
     if video.turn.matrix is not None:
@@ -51,13 +52,23 @@ def add_track(output: OutputContainer, part: VideoStream, video: Video) -> Video
     return stream
 
 
-def _modelled(part: VideoStream, hdr: Hdr) -> InputContainer:
-    """An mp4 without samples, whose stream is as ``part`` and has HDR side data."""
+def _parameter_sets(part: VideoStream, video: Video) -> bytes | None:
+    """The part's, with the range told: x264 leaves out the usual one, but who said so shall read it again."""
+    if part.codec_context.name != "h264" or video.colour.range != LIMITED:
+        return part.codec_context.extradata
+    with av.open(io.BytesIO(), "w", format="mp4") as scratch:
+        stream = scratch.add_stream_from_template(part, opaque=True)
+        BitStreamFilterContext("h264_metadata=video_full_range_flag=0", in_stream=part, out_stream=stream)
+        return stream.codec_context.extradata
+
+
+def _modelled(part: VideoStream, boxes: bytes) -> InputContainer:
+    """An mp4 without samples, whose stream is as ``part`` and has the boxes."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", container_options={"movflags": "empty_moov+default_base_moof"}) as empty:
         empty.add_stream_from_template(part, opaque=True)
         empty.start_encoding()
-    return av.open(io.BytesIO(with_boxes(file.getvalue(), hdr_boxes(hdr))), "r", format="mov")
+    return av.open(io.BytesIO(with_boxes(file.getvalue(), boxes)), "r", format="mov")
 
 
 def with_boxes(data: bytes, boxes: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 
 from support import videos
 from support.segmentfiles import boxes, described, frames, luma, psnr, segmented, written
@@ -192,6 +193,45 @@ def test_tags_that_mp4_has_no_place_for_are_kept_as_well(tmp_path: Path, made: C
     path, _ = joined(made(Clip("model.mkv", "tags", tags=told)), tmp_path)
     with av.open(str(path)) as file:
         assert told.items() <= file.metadata.items()
+
+
+CAPTION = b"\xfc\x94\x2c"
+SEI = b"\0\0\0\1\x06"
+CAPTIONS = SEI + b"\x04\x0e\xb5\0\x31GA94\x03\x41\xff" + CAPTION + b"\xff\x80"
+"""Registered user data of ATSC A/53: one pair of bytes of closed captions."""
+NOTES = SEI + b"\x05\x1c" + bytes(range(16, 32)) + b"48.137,11.575\x80"
+"""Unregistered user data, as cameras put it there."""
+
+
+def with_sei(folder: Path, sei: bytes) -> Path:
+    """A video with these bytes before each of its pictures."""
+    video, path = described(range(0, 12 * 512, 512)), folder / "sei.mp4"
+    part = written(folder / "sei.nut", video, Encoding(), frames(video))
+    with av.open(str(part)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.size:
+                told = av.Packet(sei + bytes(packet))
+                told.pts, told.dts, told.time_base = packet.pts, packet.dts, packet.time_base
+                told.is_keyframe, told.stream = packet.is_keyframe, stream
+                output.mux(told)
+    return path
+
+
+def test_closed_captions_stay(tmp_path: Path) -> None:
+    source = with_sei(tmp_path, CAPTIONS)
+    path, _ = joined(source, tmp_path, (0, 5))
+    for each in (source, path):
+        with av.open(str(each)) as file:
+            told = [bytes(frame.side_data[Type.A53_CC]) for frame in file.decode(video=0)]
+        assert told == [CAPTION] * 12
+
+
+def test_what_a_camera_noted_in_the_stream_goes(tmp_path: Path) -> None:
+    source = with_sei(tmp_path, NOTES)
+    path, _ = joined(source, tmp_path, (0, 5))
+    assert b"48.137" in source.read_bytes()
+    assert b"48.137" not in path.read_bytes()
 
 
 def test_light_levels_are_in_the_track_as_well_as_in_the_stream(tmp_path: Path, made: Callable[[str], Path]) -> None:
