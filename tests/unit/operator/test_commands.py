@@ -23,6 +23,7 @@ from velum.settings import Settings
 from velum.storage import BlobStore, Storage
 from velum.tasks.order import WorkOrder
 from velum.tasks.store import TaskEvent
+from velum_operator.dispatch import Told
 from velum_operator.janitor import KEEP
 
 
@@ -57,9 +58,9 @@ class TestCommands:
         order = []
 
         class Slow(Replicas):
-            async def run(self, each: WorkOrder):
+            async def run(self, each: WorkOrder, told: Told):
                 try:
-                    return await super().run(each)
+                    return await super().run(each, told)
                 finally:
                     await self.outputs.put(f"{each.folder}late.jpg", b"a straggler writes until it is really over")
                     order.append("closed")
