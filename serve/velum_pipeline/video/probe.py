@@ -77,7 +77,9 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
     if times is None or by_count:
         shown = _shown(opener, media_type, pixels)
         if media_type == AVI:  # the places of the order of decoding, so only out of order
-            shown = iter(sorted(pts for pts in shown if pts is not None))
+            given = list(shown)
+            places = sorted(pts for pts, _ in given if pts is not None)
+            shown = iter(zip(places, (key for _, key in given), strict=False))
         times = counted(shown, step, round(1 / time_base))
     _require_sane(told, seen, times, time_base, limits)
     return Video(
@@ -187,17 +189,17 @@ def _agree(seen: Look, times: Timeline) -> bool:
     return bool((steps > 0).all() and (seen.errors > 0 or (steps == 1).all()))
 
 
-def _shown(opener: Opener, media_type: MediaType, pixels: int) -> Iterator[int | None]:
-    """The pts of every frame as the decoder gives them out."""
+def _shown(opener: Opener, media_type: MediaType, pixels: int) -> Iterator[tuple[int | None, bool]]:
+    """The pts of every frame as the decoder gives them out, and whether it is a key frame."""
     with opened(opener, media_type, pixels) as container:
         stream = video_stream(container)
         decode_strictly(stream, pixels, threads=1)
         for packet in packets(container, stream):
             try:
-                yield from (frame.pts for frame in (packet.decode() if packet is not None else ()))
+                yield from ((frame.pts, frame.key_frame) for frame in (packet.decode() if packet is not None else ()))
             except av.FFmpegError:
                 continue
-        yield from (frame.pts for frame in drained(stream))
+        yield from ((frame.pts, frame.key_frame) for frame in drained(stream))
 
 
 def _require_sane(told: _Told, seen: Look, times: Timeline, time_base: Fraction, limits: VideoLimits) -> None:

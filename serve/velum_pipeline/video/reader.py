@@ -80,7 +80,7 @@ def _from(opener: Opener, video: Video, first: int, stop: int, threads: int) -> 
             pass
         else:
             return
-    before = _key(video, max(_key(video, reached) - 1, 0))
+    before = 0 if video.counted else _key(video, max(_key(video, reached) - 1, 0))
     yield from _landed(opener, video, _Way(before, strict=False, threads=1), stop)
 
 
@@ -148,7 +148,7 @@ class _Pass:
             ordinal = expected if video.counted else self._ordinal(each)
             if ordinal is None or ordinal < expected:
                 continue
-            key = each.key_frame and (video.counted or _key(video, ordinal) == ordinal)
+            key = each.key_frame and _key(video, ordinal) == ordinal
             if first and not (key and ordinal == expected) and self._way.key and not self._hurt:
                 raise _Elsewhere
             if self._way.strict and (each.is_corrupt or ordinal > expected):

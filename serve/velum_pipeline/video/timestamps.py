@@ -93,15 +93,17 @@ def timeline(packets: Packets, step: int) -> Timeline | None:
     return Timeline(pts, keys, int(pts[-1]) + (last or _usual(pts, step)))
 
 
-def counted(shown: Iterable[int | None], step: int, second: int) -> Timeline:
+def counted(shown: Iterable[tuple[int | None, bool]], step: int, second: int) -> Timeline:
     """Frames known by their place in the decoder's output.
 
-    shown: the pts that each came with. Gaps are filled by ``step``, a clock that starts again goes on where it stopped,
-    and what comes twice moves on by one unit. step, second: in units of the time base.
+    shown: the pts that each came with, and whether it is a key frame. Gaps are filled by ``step``, a clock that starts
+    again goes on where it stopped, and what comes twice moves on by one unit. step, second: in units of the time base.
     """
-    times = array("q")
+    times, keys = array("q"), array("q", [0])
     shift, last = 0, None
-    for each in shown:
+    for each, key in shown:
+        if key and times:
+            keys.append(len(times))
         now = (last + step if last is not None else 0) if each is None else each + shift
         if last is not None and now <= last:
             if last - now > second:
@@ -114,7 +116,7 @@ def counted(shown: Iterable[int | None], step: int, second: int) -> Timeline:
     pts = _array(times)
     if not len(pts):
         raise UnsupportedMedia("no frame of the video decodes")
-    return Timeline(pts, np.zeros(1, np.int64), int(pts[-1]) + _usual(pts, step))
+    return Timeline(pts, _array(keys), int(pts[-1]) + _usual(pts, step))
 
 
 def _usual(pts: NDArray[np.int64], step: int) -> int:

@@ -90,9 +90,9 @@ def test_does_not_guess(rows: list[tuple[int, int]]) -> None:
     ids=["gaps", "none", "twice", "clock starts again", "a little back"],
 )
 def test_counted_frames_have_times_that_rise(shown: list[int | None], wanted: list[int]) -> None:
-    found = counted(shown, 10, 100)
+    found = counted([(pts, row == 1) for row, pts in enumerate(shown)], 10, 100)
     assert found.pts.tolist() == wanted
-    assert found.keys.tolist() == [0]
+    assert found.keys.tolist() == [0, 1]
     assert found.end > wanted[-1]
 
 
@@ -100,7 +100,7 @@ def test_a_long_run_of_anything_rises() -> None:
     chance = np.random.default_rng(3)
     for _ in range(50):
         shown = [None if chance.random() < 0.2 else int(value) for value in chance.integers(-500, 500, 80)]
-        found = counted(shown, 10, 100)
+        found = counted([(pts, False) for pts in shown], 10, 100)
         assert len(found.pts) == 80
         assert (np.diff(found.pts) > 0).all()
 
