@@ -11,13 +11,14 @@ of it, is believed only if all reads went well: `trusted`, `check`.
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from velum.errors import VelumError
 from velum.storage import BlobStore
+from velum_pipeline.errors import Cancelled
 
 BLOCK = 2 << 20
 """Bytes of one request: 20 ms of a gigabit line, several times the latency of an object store next door."""
@@ -42,7 +43,14 @@ class Ranges:
 
     def open(self) -> BinaryIO:
         """Return a fresh reader at the blob's beginning."""
-        return io.BufferedReader(_Reader(self), BUFFER)
+        return io.BufferedReader(_Reader(self, _never), BUFFER)
+
+    def opener(self, stopped: Callable[[], bool]) -> Callable[[], BinaryIO]:
+        """Return `open` for work that is to end soon after it is not wanted any more: its reads then raise Cancelled.
+
+        A demuxer asks nobody whether to go on, and may have gigabytes before it.
+        """
+        return lambda: io.BufferedReader(_Reader(self, stopped), BUFFER)
 
     def check(self) -> None:
         """Raise NotFound or Unavailable when a read of any reader has failed so far."""
@@ -73,9 +81,14 @@ class Ranges:
         return self._ahead.submit(self.fetch, number)
 
 
+def _never() -> bool:
+    return False
+
+
 class _Reader(io.RawIOBase):
-    def __init__(self, ranges: Ranges) -> None:
+    def __init__(self, ranges: Ranges, stopped: Callable[[], bool]) -> None:
         self._ranges = ranges
+        self._stopped = stopped
         self._at = 0
         self._last = -1
         self._blocks: OrderedDict[int, bytes | Future[bytes]] = OrderedDict()
@@ -108,6 +121,8 @@ class _Reader(io.RawIOBase):
             return len(piece)
 
     def _block(self, number: int) -> bytes:
+        if self._stopped():
+            raise Cancelled("the video is not wanted any more")
         known = self._blocks.pop(number, None)
         data = known.result() if isinstance(known, Future) else known or self._ranges.fetch(number)
         self._blocks[number] = data

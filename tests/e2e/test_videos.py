@@ -30,6 +30,7 @@ from velum.tasks.order import Manifest, WorkOrder, work_order
 from velum.tasks.sqlite import SqliteStore
 from velum_operator.dispatch import ServeDispatcher
 from velum_serve.head import LocalRay
+from velum_serve.videos.parts import DOCUMENT
 
 pytestmark = [
     pytest.mark.ray,
@@ -92,7 +93,7 @@ class Watch:
         outputs = self._cluster.stores.outputs
         while True:
             for blob in await outputs.below(self._made.work):
-                if blob.key.endswith(".json") and "part-" in blob.key:
+                if DOCUMENT.search(blob.key):
                     with contextlib.suppress(Exception):  # it may be gone
                         part = json.loads(await outputs.get(blob.key))
                         if part["number"] not in self.files:

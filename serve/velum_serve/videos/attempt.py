@@ -129,7 +129,7 @@ async def _plan(order: WorkOrder, kept: Kept, tools: VideoTools) -> tuple[Plan, 
         return known
     ranges = tools.runs.ranges(tools.runs.source_at(kept))
     with ranges.trusted():
-        video = await in_thread(tools.threads, lambda _: probe(ranges.open, tools.limits))
+        video = await in_thread(tools.threads, lambda stopped: probe(ranges.opener(stopped), tools.limits))
     plan = plans.new_plan(wishes, segments(video, tools.segment_frames))
     await plans.save(outputs, order.work, plan, video)
     return plan, video

@@ -6,6 +6,7 @@ counts, and what it names is whole and of one hand.
 """
 
 import asyncio
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from velum_serve.errors import ServeError, Withdrawn
 from velum_serve.files import Digest, download, upload
 from velum_serve.videos.plan import Fence, Plan
 
-DOCUMENT = re.compile(r"part-(\d+)\.json$")
+DOCUMENT = re.compile(r"/part-\d+\.json$")
 
 READS = 8
 """Documents read at a time."""
@@ -39,7 +40,7 @@ class PartFile(BaseModel):
 
 
 class Part(BaseModel):
-    """A finished segment. video: None for method detect. tracks: see `velum_pipeline.video.records`."""
+    """A finished segment. video: None for method detect. records, tracks: see `velum_pipeline.video.records`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,12 +50,12 @@ class Part(BaseModel):
     skipped: int
     video: PartFile | None
     records: PartFile
-    tracks: str
+    tracks: PartFile
 
     @property
     def files(self) -> tuple[PartFile, ...]:
         """The files that there are."""
-        return (self.records,) if self.video is None else (self.video, self.records)
+        return tuple(file for file in (self.video, self.records, self.tracks) if file is not None)
 
 
 class DamagedPart(ServeError):
@@ -72,6 +73,7 @@ class Fetched:
     part: Part
     video: Path | None
     records: Path
+    tracks: bytes
 
 
 class Parts:
@@ -126,15 +128,18 @@ class Parts:
             skipped=result.skipped,
             video=video,
             records=self._upload(f"{stem}.jsonl", result.records, stopped),
-            tracks=result.tracks.decode(),
+            tracks=self._put(f"{stem}.tracks.json", result.tracks),
         )
         _require(not stopped() and fence.holds_now(), segment)
-        key = self._document(segment.number)
-        self._store.translated(key, lambda: self._store.put_now(key, part.model_dump_json().encode()))
+        self._put(self._document(segment.number), part.model_dump_json().encode())
 
     def _upload(self, key: str, path: Path, stopped: Callable[[], bool]) -> PartFile:
         digest = upload(self._store, key, path, lambda: not stopped())
         return PartFile(key=key, size=digest.size, sha256=digest.sha256)
+
+    def _put(self, key: str, data: bytes) -> PartFile:
+        self._store.translated(key, lambda: self._store.put_now(key, data))
+        return PartFile(key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def fetch(self, part: Part, folder: Path, stopped: Callable[[], bool]) -> Fetched:
         """Copy a part to a folder, from a thread of the caller's. Raises DamagedPart, Withdrawn, Unavailable."""
@@ -147,7 +152,10 @@ class Parts:
                 raise DamagedPart(part.number, file.key) from error
             if got != Digest(file.size, file.sha256):
                 raise DamagedPart(part.number, file.key)
-        return Fetched(part, None if part.video is None else paths[part.video.key], paths[part.records.key])
+        tracks = paths[part.tracks.key].read_bytes()
+        paths[part.tracks.key].unlink()
+        video = None if part.video is None else paths[part.video.key]
+        return Fetched(part, video, paths[part.records.key], tracks)
 
     def _document(self, number: int) -> str:
         return f"{self._work}part-{number:05}.json"

@@ -7,7 +7,7 @@
         plan-<id>.video     the video's description
         part-00012.json     a finished segment; see `parts`
         part-00012-….nut    its frames
-        part-00012-….jsonl  its records
+        part-00012-….jsonl  its records; and .tracks.json, by what its tracks are known
 
 A plan is of one source and one set of wishes. If either has changed, a new plan takes its place, and parts of the old
 one count for nothing.

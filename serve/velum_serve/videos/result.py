@@ -52,7 +52,9 @@ def write_result(
         entries: dict[str, ResultFile] = {}
         if options.method is not Method.DETECT:
             with source.trusted():
-                left_out += join(source.open, video, videos, target, gps=options.gps, skipped=skipped).left_out
+                left_out += join(
+                    source.opener(stopped), video, videos, target, gps=options.gps, skipped=skipped
+                ).left_out
             for path in videos:
                 path.unlink()
             entries["anonymised"] = _written(target, MP4, folder, stopped)
@@ -83,7 +85,7 @@ def _fetched(
         fetched: Fetched = store.fetch(part, scratch, stopped)
         if fetched.video is not None:
             videos.append(fetched.video)
-        yield Records(fetched.records, part.tracks.encode())
+        yield Records(fetched.records, fetched.tracks)
         fetched.records.unlink()
 
 

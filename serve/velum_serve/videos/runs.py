@@ -194,7 +194,7 @@ class Runs:
         run = [plan.segment(number) for number in order.numbers]
         with ranges.trusted(), TemporaryDirectory(prefix="velum-run-", dir=self._settings.folder) as name:
             work(
-                ranges.open,
+                ranges.opener(stopped),
                 video,
                 run,
                 self._wishes(order.spec, plan),

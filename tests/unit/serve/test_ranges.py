@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from velum.errors import NotFound, Unavailable
 from velum.storage import BlobStore
+from velum_pipeline.errors import Cancelled
 from velum_serve.ranges import KEPT, Ranges
 
 DATA = bytes(range(251)) * 40
@@ -124,6 +125,17 @@ def test_a_store_that_is_away_is_not_the_end_of_the_file(ranges: Ranges, store: 
         with pytest.raises(Unavailable), ranges.trusted():
             if error is not None:
                 raise error
+
+
+def test_who_is_not_wanted_any_more_reads_no_more(ranges: Ranges) -> None:
+    stop = [False]
+    with ranges.opener(lambda: stop[0])() as reader:
+        assert reader.read(10) == DATA[:10]
+        stop[0] = True
+        reader.seek(5000)
+        with pytest.raises(Cancelled), ranges.trusted():
+            reader.read(10)
+    ranges.check()
 
 
 def test_without_a_failed_read_errors_are_what_they_are(ranges: Ranges) -> None:

@@ -5,6 +5,7 @@ Two replicas are two sets of tools in one process: an offer of the one is a run 
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,7 @@ async def parts_of(stores: Storage, made: WorkOrder) -> dict[str, str]:
     """Finished segments: name of the document → what it says."""
     found = {}
     for name in await keys(stores, made.work):
-        if name.startswith("part-") and name.endswith(".json"):
+        if re.fullmatch(r"part-\d+[.]json", name):
             found[name] = (await stores.outputs.get(made.work + name)).decode()
     return found
 
