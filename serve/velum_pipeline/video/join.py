@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import cast
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from velum_pipeline.errors import StageFailed
-from velum_pipeline.media.kinds import MPEG_TS
+from velum_pipeline.media.kinds import MOV, MP4, MPEG_TS
 from velum_pipeline.options import Gps
 from velum_pipeline.video import partpackets, spherical, tags, trackentry
 from velum_pipeline.video.copied import Copied, seconds
@@ -32,6 +32,8 @@ from velum_pipeline.video.source import Opener
 
 FINEST = 100_000_000
 """Units of a second in which a file's starts are told at most; fine enough for 1/15360 with 44100 and 48000 Hz."""
+FFMPEGS_OWN = 2**16
+"""Errors of the system, of the disk for one, have smaller numbers."""
 LATEST_START = 60
 """Seconds after which a transport stream may begin; what begins later has a clock that means nothing."""
 
@@ -97,17 +99,41 @@ def _written(
         output.metadata.update(wanted)
         output.set_chapters(tags.chapters(source.chapters(), gps, moved))
         output.start_encoding()
-        for packet in interleaved(
-            _timed(partpackets.packets(video, checked, end, int(moved / video.time_base)), track), copied.packets()
-        ):
-            output.mux_one(packet)
-    gone = [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
+        packets = partpackets.packets(video, checked, end, int(moved / video.time_base))
+        lost = _muxed(output, interleaved(_timed(packets, track), copied.packets()))
+    _require_whole(path, checked.frames)
+    gone = [f"{lost} packets that are damaged"] if lost else []
+    gone += [f"tag {key}" for key in tags.dropped(source.metadata, gps)]
     return Joined(checked.frames, (*copied.left_out, *gone), tuple(copied.converted), moved)
+
+
+def _muxed(output: OutputContainer, packets: Iterator[Packet[Stream]]) -> int:
+    """Write packets. Returns how many the muxer refused: of sound it reads headers, and broadcasts have broken ones.
+
+    An error can be that of a packet that waited for the others' time, so it is not known whose it is: that all frames
+    of the video are there is looked at afterwards.
+    """
+    refused = 0
+    for packet in packets:
+        try:
+            output.mux_one(packet)
+        except av.FFmpegError as error:
+            if (error.errno or 0) < FFMPEGS_OWN and not isinstance(error, av.ArgumentError):
+                raise
+            refused += 1
+    return refused
+
+
+def _require_whole(path: Path, frames: int) -> None:
+    with av.open(str(path), "r", format="mov") as written:
+        found = written.streams.video[0].frames
+    if found != frames:
+        raise StageFailed(f"the video that was put together has {found} frames of {frames}")
 
 
 def _end(stream: Stream, video: Video) -> int:
     """When the last frame ends: an edit may cut it short, which its packets do not tell."""
-    if stream.duration and stream.time_base == video.time_base:
+    if video.media_type in (MP4, MOV) and stream.duration and stream.time_base == video.time_base:
         end = (stream.start_time or 0) + stream.duration
         if end > int(video.pts[-1]):
             return end

@@ -16,6 +16,9 @@ from velum_pipeline.errors import StageFailed
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import shift
 
+LONGEST = 2**31 - 1
+"""Units of time that a frame of an mp4 can last."""
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -101,7 +104,7 @@ def packets(video: Video, checked: Checked, end: int, moved: int = 0) -> Iterato
                 packet.pts = int(video.pts[ordinal]) + moved
                 packet.time_base = video.time_base
                 until = end if ordinal + 1 == video.frames else int(video.pts[ordinal + 1])
-                packet.duration = until - int(video.pts[ordinal])
+                packet.duration = min(until - int(video.pts[ordinal]), LONGEST)
                 yield packet
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -232,6 +233,26 @@ def test_what_a_camera_noted_in_the_stream_goes(tmp_path: Path) -> None:
     path, _ = joined(source, tmp_path, (0, 5))
     assert b"48.137" in source.read_bytes()
     assert b"48.137" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("codec", "sync", "field", "broken"),
+    [("aac", b"\xff\xf1", 4, b"\0\0"), ("eac3", b"\x0b\x77", 2, b"\xff\xff")],  # a frame's length; its kind
+)
+def test_broken_sound_costs_its_packets_and_no_frame(
+    tmp_path: Path, made: Callable[[Clip | str], Path], codec: str, sync: bytes, field: int, broken: bytes
+) -> None:
+    source = made(Clip(f"{codec}.ts", "sound that breaks", sounds=(Sound(codec),)))
+    video, parts = segmented(source, tmp_path, (0, 10))
+    data = bytearray(source.read_bytes())
+    at = data.find(sync, len(data) // 3)
+    while at >= 0:
+        data[at + field : at + field + len(broken)] = broken
+        at = data.find(sync, at + len(data) // 7)
+    told = join(lambda: io.BytesIO(bytes(data)), video, parts, tmp_path / "out.mp4")
+    assert [number(picture) for _, picture in pictures(tmp_path / "out.mp4")] == list(range(30))
+    assert told.frames == 30
+    assert 0 < len(payloads(tmp_path / "out.mp4", "audio")) < len(payloads(source, "audio"))
 
 
 def test_light_levels_are_in_the_track_as_well_as_in_the_stream(tmp_path: Path, made: Callable[[str], Path]) -> None:
