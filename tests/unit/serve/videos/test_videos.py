@@ -4,6 +4,7 @@ Two replicas are two sets of tools in one process: an offer of the one is a run 
 """
 
 import asyncio
+import io
 import json
 import re
 import threading
@@ -11,10 +12,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from aiohttp import web
@@ -29,7 +32,12 @@ from velum.storage import Storage
 from velum.tasks.order import Failed, Manifest, Progress, Succeeded, WorkOrder
 from velum_pipeline.detections import Detections
 from velum_pipeline.options import Options
+from velum_pipeline.video.clip import anonymize
+from velum_pipeline.video.encoder import Encoding
+from velum_pipeline.video.probe import probe
+from velum_pipeline.video.wishes import Wishes
 from velum_serve.attempt import Tools, run_attempt
+from velum_serve.options import pipeline_options
 from velum_serve.videos.plan import PLAN, SOURCE, load
 from velum_serve.videos.runs import PATIENCE_SECONDS, RunOrder, VideoSettings
 
@@ -194,6 +202,35 @@ async def test_two_replicas_make_what_one_makes(stores: Storage, threads: Thread
     assert together.result.detections == alone.result.detections
     one, other = await pages(stores, alone), await pages(stores, together)
     assert [alike(page) for page in one] == [alike(page) for page in other]
+
+
+async def test_parts_of_two_replicas_join_to_what_one_piece_gives(
+    stores: Storage, threads: ThreadPoolExecutor, squares: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a frame, a time or a track is different, though every second key frame is a border."""
+    key = b"0123456789abcdef"  # of the covers' noise
+    monkeypatch.setattr("velum_serve.videos.plan.secrets.token_hex", lambda size: key[:size].hex())
+    await stores.inputs.put(KEY, squares)
+    source, target, metadata = (tmp_path / name for name in ("in.mp4", "out.mp4", "out.json"))
+    source.write_bytes(squares)
+    opener = partial(source.open, "rb")
+    options = pipeline_options(order().spec)
+    wishes = Wishes(options, Encoding(preset="ultrafast", quality=options.quality), "a.jpg", key)
+    whole = anonymize(opener, probe(opener), wishes, looking_for_red, target, metadata=metadata)
+    manifest = await succeeded(order(), Two(stores, threads, see_red, see_red).tools)
+    assert manifest.result.detections == whole.counts == {"face": 2}
+    joined = await pages(stores, manifest)
+    assert [alike(page) for page in joined] == [alike(page) for page in json.loads(metadata.read_text())]
+    assert manifest.result.anonymised is not None
+    data = await stores.outputs.get(manifest.result.anonymised.key)
+    assert times(data) == times(target.read_bytes())
+    for one, other in zip(pictures(data), pictures(target.read_bytes()), strict=True):
+        assert np.square(one.astype(float) - other).mean() < 5  # 41 dB: they were encoded in other pieces
+
+
+def pictures(data: bytes) -> list[NDArray[np.uint8]]:
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
 
 
 async def test_a_helper_that_dies_costs_only_what_it_had_in_hand(
