@@ -103,8 +103,8 @@ class Video:
     are shown first, "tt" or "bb".
 
     pts: (N,) int64, when each frame is shown, strictly rising; a frame's ordinal is its row. end: when the last frame
-    ends. keys: (K,) int64, rising: ordinals of key frames, where segments can begin; the first is 0. size: bytes of the stream's
-    packets. counted: the file does not say when each frame is shown, so frames are known by their place in the
+    ends. keys: (K,) int64, rising: ordinals of key frames, where segments can begin; the first is 0. size: bytes of the
+    stream's packets. counted: the file does not say when each frame is shown, so frames are known by their place in the
     decoder's output and decoding always begins at the file's start, which takes longer the further back a segment is.
     left_out: streams that are neither worked on nor copied, in words.
     """

@@ -109,7 +109,7 @@ def decode_strictly(stream: VideoStream, frame_pixels: int, threads: int) -> Non
     context = stream.codec_context
     context.thread_count = threads
     context.thread_type = "AUTO"
-    context.options = {"err_detect": "explode", "max_pixels": str(frame_pixels)}
+    context.options = {"err_detect": "crccheck+explode", "max_pixels": str(frame_pixels)}
 
 
 def _refused(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001 -- FFmpeg's shape

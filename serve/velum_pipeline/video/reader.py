@@ -6,8 +6,9 @@ key frame that they follow, are only decoded from further back.
 
 Nothing that was predicted from what is broken comes out: after a packet that is damaged or does not decode, frames are
 left away until the next key frame. So what a frame looks like depends on the packets since its key frame and on nothing
-before them, and what is left away is the same for every range. No frame is made up: a decoder that conceals an error
-reports it, and its frame is not used.
+before them. No frame is made up: a decoder that conceals an error reports it, and its frame is not used. Damage that
+a decoder does not notice (those of HEVC, VP8 and VP9 miss some) comes out as in a player, to be looked at and hidden
+like any picture.
 
 A decoder of several threads says too late what was broken, and goes on with what it should forget. At the first sign of
 trouble its work is thrown away, and a decoder of one thread goes on from the last key frame but one.

@@ -13,6 +13,8 @@ import pytest
 from support.videos import CLIPS
 from support.videos.broken import BROKEN, avi_rate, avi_size, cut, damaged, jpeg_sizes, truncated_rewritten
 from velum_pipeline.errors import MediaError, UnsupportedMedia
+from velum_pipeline.media.kinds import MP4
+from velum_pipeline.video import opening
 from velum_pipeline.video.probe import VideoLimits, probe
 from velum_pipeline.video.reader import decoded
 
@@ -129,6 +131,16 @@ def test_noise_anywhere_ends_in_frames_or_a_media_error(clip: Clips, seed: int) 
         except MediaError:
             continue
         assert len(ordinals) <= frames
+
+
+def test_no_other_file_is_opened_whatever_a_container_asks_for(clip: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(opening.DEMUXERS, MP4, "hls")  # a demuxer that we never name, because it lives on other files
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\nfile://{clip('h264.ts')}\n#EXT-X-ENDLIST\n".encode()
+    with (
+        pytest.raises(UnsupportedMedia, match=r"refers to another one \(h264.ts\), which is not followed"),
+        opening.opened(lambda: io.BytesIO(playlist), MP4, 10**6),
+    ):
+        pass
 
 
 def test_a_codec_that_is_not_known_is_named(clip: Clips) -> None:
