@@ -1,9 +1,9 @@
 """Where an object is in frames in which it was not found: boxes that hold it, not boxes that fit it.
 
 A hole between two hits is covered by the straight way between them together with the way on from the nearer hit at its
-speed: an object that speeds up, slows down or turns the same way all along is between the two (a curve that bends one
-way lies between its chord and its tangent). Before the first and after the last hit an object may stand still or move
-on, so both are covered, and all between. On top boxes grow on every side by
+speed (the other's where it has none): an object that speeds up, slows down or turns the same way all along is between
+the two, for a curve that bends one way lies between its chord and its tangent. Before the first and after the last hit
+an object may stand still or move on, so both are covered, and all between. On top boxes grow on every side by
 
     scale * (SHAKE + the hits' noise, carried on along the line + ACCELERATION / 2 * frames²)
 
@@ -74,8 +74,9 @@ def bridge(nodes: Nodes, ones: Ids, others: Ids, motion: int) -> Filled:
     own, next_ = nodes.boxes[ones], nodes.boxes[others]
     straight = own[of] + (next_ - own)[of] * (since / frames[of])[:, None]
     first = since <= until
-    tangent = np.where(first[:, None], before.at(of, since), after.at(of, -until))
-    known = np.where(first, before.known[of], after.known[of])
+    onward = np.where(first, before.known[of], ~after.known[of])  # from the nearer, if it has a speed
+    tangent = np.where(onward[:, None], before.at(of, since), after.at(of, -until))
+    known = before.known[of] | after.known[of]
     inner = _hull(straight, np.where(known[:, None], tangent, straight))
     scale = nodes.floats("scale")
     scale = np.maximum(scale[ones], scale[others])[of]

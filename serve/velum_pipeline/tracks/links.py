@@ -23,7 +23,8 @@ SAME_SIZE = 0.45
 STANDSTILL = 0.1
 """What a scale of displacement costs beside one of change in speed: of two ways equally steady the shorter."""
 UNSTEADY = 0.3, 0.02
-"""Scales, and scales by frames squared, that an object's motion may change between looks before a link is doubtful."""
+"""Scales, and scales by frames squared, that an object's motion may change from look to look. A near link that asks for
+more on both sides is none; one that does on one side, or that another pair would be nearly as good as, is doubtful."""
 FAR_GATE = 0.4
 """Across holes: what boxes may differ by from where they should be, before time makes it more."""
 FAR_RATE = {"both": 0.1, "one": 0.15, "none": 0.25}
@@ -50,7 +51,7 @@ def near_edges(nodes: Nodes, before: Look, look: Look) -> Edges | None:
 
 
 def link_near(nodes: Nodes, before: Look, look: Look, after: Look | None) -> None:
-    """Link a look to the one before, by how steadily objects then move on from, and go on to, the looks beyond."""
+    """Link a look to the one before, by how steadily objects then come from, and go on to, the looks beyond."""
     edges = look.edges
     if edges is None or not len(edges.one):
         return
@@ -62,15 +63,23 @@ def link_near(nodes: Nodes, before: Look, look: Look, after: Look | None) -> Non
         _change(edges, edges.one, past, None if past is None else past.other),
         _change(edges, edges.other, next_, None if next_ is None else next_.one),
     ]
-    known = [np.isfinite(change) for change in changes]
-    costs = [np.where(is_known, change / scale, moved) for change, is_known in zip(changes, known, strict=True)]
-    cost = costs[0] + costs[1] + STANDSTILL * moved
+    least, most = (choose(changes[0], changes[1]) / scale for choose in (np.minimum, _larger))
+    neither = np.isinf(least)
+    least, most = np.where(neither, moved, least), np.where(neither, moved, most)
+    cost = least + most + STANDSTILL * moved
     shape = before.stop - before.first, look.stop - look.first
-    best = _mutual(edges.one - before.first, edges.other - look.first, cost, shape)
+    best, rival = _mutual(edges.one - before.first, edges.other - look.first, cost, shape)
+    tolerance = UNSTEADY[0] + UNSTEADY[1] * edges.frames**2
+    best &= least <= tolerance
     one, other = edges.one[best], edges.other[best]
     nodes["near_after"][one], nodes["near_before"][other] = other, one
-    steadiest = np.minimum(costs[0], costs[1])[best]
-    nodes.flags("doubt")[other] = steadiest > UNSTEADY[0] + UNSTEADY[1] * edges.frames**2
+    nodes.flags("doubt")[other] = ((most > tolerance) | (rival < cost + tolerance))[best]
+
+
+def _larger(one: Floats, other: Floats) -> Floats:
+    """The larger of each two, of those that are known."""
+    larger: Floats = np.where(np.isinf(one), other, np.where(np.isinf(other), one, np.maximum(one, other)))
+    return larger
 
 
 def _change(edges: Edges, own: Ids, others: Edges | None, theirs: Ids | None) -> Floats:
@@ -93,12 +102,13 @@ def _change(edges: Edges, own: Ids, others: Edges | None, theirs: Ids | None) ->
     return least
 
 
-def _mutual(rows: Ids, columns: Ids, cost: Floats, shape: tuple[int, int]) -> Flags:
-    """Which of the pairs (E,) are the cheapest both of their row and of their column."""
+def _mutual(rows: Ids, columns: Ids, cost: Floats, shape: tuple[int, int]) -> tuple[Flags, Floats]:
+    """Which of the pairs (E,) are the cheapest both of their row and of their column, and what the next would cost."""
     table = np.full(shape, np.inf)
     table[rows, columns] = cost
-    mutual: Flags = (table.argmin(axis=1)[rows] == columns) & (table.argmin(axis=0)[columns] == rows)
-    return mutual
+    best: Flags = (table.argmin(axis=1)[rows] == columns) & (table.argmin(axis=0)[columns] == rows)
+    table[rows[best], columns[best]] = np.inf
+    return best, np.minimum(table.min(axis=1)[rows], table.min(axis=0)[columns])
 
 
 def rate_ends(nodes: Nodes, look: Look, motion: int) -> None:

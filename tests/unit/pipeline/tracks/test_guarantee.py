@@ -174,3 +174,60 @@ def test_a_pan_with_a_shaking_hand(every: int, seed: int) -> None:
     there, dropped = ends(random)
     way = way + random.uniform(-SHAKE, SHAKE, (FRAMES, 1, 2))
     check(sides, way, there, dropped | between(random), every)
+
+
+@EVERY
+@settings(max_examples=6)
+@given(SEEDS)
+def test_two_that_cross_and_are_missed_there(every: int, seed: int) -> None:
+    """Pairs of about the same size meet in frame 50, with holes in one or both around it; who is who stays open."""
+    ways, noise = crossing(np.random.default_rng(seed))
+    exposed = ways.exposed(every, noise, picture(COUNT))
+    assert not [each for each in exposed if not stood_for(ways, every, *each[:2])]
+
+
+def stood_for(ways: Ways, every: int, frame: int, which: int) -> bool:
+    """Whether the other of the pair was found in that frame, and right there: its box hides both."""
+    other = which ^ 1
+    apart = np.abs(ways.boxes[frame, other] - ways.boxes[frame, which]).max()
+    size = scales(ways.boxes[frame, [which]])[0]
+    return bool(frame % every == 0 and not ways.dropped[frame, other] and apart < 0.5 * size)
+
+
+def crossing(random: np.random.Generator) -> tuple[Ways, Floats]:
+    sides = np.repeat(made_sides(random, COUNT // 2), 2, axis=0) * random.uniform(0.85, 1.15, (COUNT, 1))
+    way = curve(directed(random, 0.3), np.zeros((COUNT, 2)), FRAMES, np.full(COUNT, FRAMES / 2))
+    boxes = laid(way * scale_of(sides), sides)
+    home = laid(np.zeros_like(way), sides)
+    middles = (home[..., :2] + home[..., 2:]) / 2
+    step = np.repeat(middles[:, ::2], 2, axis=1) - middles
+    boxes = boxes + np.concatenate([step, step], axis=2)
+    spans = [(first := int(random.integers(38, 52)), first + int(random.integers(1, 11))) for _ in range(COUNT)]
+    dropped = np.stack([holes(FRAMES, [span]) for span in spans], axis=1)
+    dropped[:, 1::2] &= random.random(COUNT // 2) < 0.5
+    return Ways(boxes, ALWAYS, dropped), off(random, sides)
+
+
+@EVERY
+@settings(max_examples=10)
+@given(SEEDS)
+def test_things_that_come_in_and_leave_at_the_edge(every: int, seed: int) -> None:
+    """The detector sees a thing once a fifth of it is in the picture, and as far as it is in it."""
+    random = np.random.default_rng(seed)
+    size, count = (1280, 720), 4
+    sides = SHAPES[random.integers(0, len(SHAPES), count)] * random.uniform(20, 60, (count, 1))
+    speeds = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) * random.uniform(0.1, 0.35, (count, 1)) * scale_of(sides)
+    begin = np.array([[0, 120], [1280, 600], [420, 0], [860, 720]]) - 15 * speeds
+    centres = begin + speeds * np.arange(FRAMES)[:, None, None]
+    centres = np.where(random.random((count, 1)) < 0.5, centres, centres[::-1])  # one comes in, another leaves
+    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=2)
+    limits = np.array([*size, *size])
+    shown = np.minimum(np.maximum(boxes, 0), limits)
+    inside = np.prod(np.maximum(shown[..., 2:] - shown[..., :2], 0), axis=2)
+    there = inside >= 0.2 * np.prod(sides, axis=1)
+    dropped = np.zeros_like(there)
+    for each in range(count):
+        frames = np.flatnonzero(there[:, each])
+        cut = int(random.integers(1, 11))
+        dropped[frames[:cut] if random.random() < 0.5 else frames[-cut:], each] = True
+    assert not Ways(shown, there, dropped).exposed(every, np.zeros_like(boxes), size)
