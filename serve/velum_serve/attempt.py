@@ -34,7 +34,7 @@ from velum_serve.reasons import failure
 from velum_serve.source import Kept, Place, SourceLimits, read_source
 from velum_serve.stages import stage
 from velum_serve.videos.attempt import VideoTools, run_video
-from velum_serve.videos.plan import SOURCE
+from velum_serve.videos.plan import source_folder
 from velum_serve.videos.progress import Told
 
 Detect = Callable[[Pixels, Options], Awaitable[Detections]]
@@ -72,7 +72,7 @@ async def run_attempt(order: WorkOrder, tools: Tools, told: Told = lambda _: Non
 async def _attempt(order: WorkOrder, tools: Tools, folder: AttemptFolder, told: Told) -> Manifest:
     options = pipeline_options(order.spec)
     _require_served(options, tools.classes)
-    place = Place(tools.storage.outputs, order.work + SOURCE)
+    place = Place(tools.storage.outputs, source_folder(order.work, order.attempt) + "original")
     with stage("reading the source"):
         source = await read_source(order.spec.source, tools.storage.inputs, tools.source, place)
     if isinstance(source, Kept):

@@ -4,10 +4,11 @@ The result is made in a temporary folder on this machine's disk, which needs roo
 the file that they become. Memory does not grow with the video's length.
 """
 
+import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from velum.errors import VelumError
-from velum.storage import Storage
+from velum.storage import BlobStore, Storage
 from velum.tasks.order import MANIFEST, Manifest, WorkOrder
 from velum_pipeline.errors import OptionError
 from velum_pipeline.options import Method, Options
@@ -74,9 +75,8 @@ async def run_video(
 ) -> Manifest:
     """Make the result and seal it. Raises whatever goes wrong."""
     started = time.perf_counter()
-    async with _work_folder(order, tools):
+    async with _work_folder(order, tools.storage.outputs):
         await _require_possible(options, tools)
-        await Fence(tools.storage.outputs, order.work, order.attempt).claim()
         with stage("reading the video"):
             plan, video = await _plan(order, kept, tools)
         result = await _made(order, kept, plan, video, options, tools, folder, told)
@@ -87,26 +87,34 @@ async def run_video(
 
 
 @asynccontextmanager
-async def _work_folder(order: WorkOrder, tools: VideoTools) -> AsyncGenerator[None]:
-    """Leave in the work folder what the next attempt can use, and nothing where none will come.
+async def _work_folder(order: WorkOrder, outputs: BlobStore) -> AsyncGenerator[None]:
+    """Take the work folder over; leave in it what the next attempt can use, and nothing where none will come.
 
-    A copy of the source goes in any case: it is an original.
+    A copy of the source goes in any case: it is an original. So do copies of earlier attempts, which were killed.
     """
-    outputs, prefix = tools.storage.outputs, order.work
+    fence = Fence(outputs, order.work, order.attempt)
     try:
+        await fence.claim()
+        for earlier in range(1, order.attempt):
+            await outputs.remove(plans.source_folder(order.work, earlier))
         yield
     except BaseException as error:
         lasting = isinstance(error, Exception) and failure(error).permanent
-        await _removed(outputs.remove(prefix if lasting else prefix + plans.SOURCE.rsplit("/", 1)[0] + "/"), prefix)
+        await _cleared(order, outputs, fence, everything=lasting)
         raise
-    await _removed(outputs.remove(prefix), prefix)
+    await _cleared(order, outputs, fence, everything=True)
 
 
-async def _removed(removal: Awaitable[object], prefix: str) -> None:
+async def _cleared(order: WorkOrder, outputs: BlobStore, fence: Fence, *, everything: bool) -> None:
+    async def clear() -> None:
+        if everything and await asyncio.to_thread(fence.holds_now):  # else it is another attempt's now
+            await outputs.remove(order.work)
+        await outputs.remove(plans.source_folder(order.work, order.attempt))
+
     try:
-        await uninterrupted(removal)
+        await uninterrupted(clear())
     except VelumError:
-        logger.warning("could not empty %s; it goes with the task", prefix, exc_info=True)
+        logger.warning("could not empty %s; it goes with the task", order.work, exc_info=True)
 
 
 async def _require_possible(options: Options, tools: VideoTools) -> None:

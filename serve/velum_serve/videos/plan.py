@@ -2,7 +2,7 @@
 
     work/<uid>/
         owner               number of the attempt that may write here; gone when nobody may
-        source/original     a copy of what a URL gave, for as long as its attempt runs
+        source-3/original   a copy of what a URL gave, for as long as its attempt runs
         plan.json           segments, the covers' key, what the plan is of; written last
         plan-<id>.video     the video's description
         part-00012.json     a finished segment; see `parts`
@@ -29,12 +29,19 @@ from velum_pipeline.video.segments import Segment
 
 PLAN = "plan.json"
 OWNER = "owner"
-SOURCE = "source/original"
 
 KEY_BYTES = 16
 
 SEGMENT_FRAMES = 250
 """Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
+
+
+def source_folder(work: str, attempt: int) -> str:
+    """Return the key prefix of an attempt's copy of its source.
+
+    Each attempt has its own: one that was given up and does not know it takes nothing from its successor.
+    """
+    return f"{work}source-{attempt}/"
 
 
 class Plan(BaseModel):

@@ -38,7 +38,7 @@ from velum_pipeline.video.probe import probe
 from velum_pipeline.video.wishes import Wishes
 from velum_serve.attempt import Tools, run_attempt
 from velum_serve.options import pipeline_options
-from velum_serve.videos.plan import PLAN, SOURCE, load
+from velum_serve.videos.plan import OWNER, PLAN, load
 from velum_serve.videos.runs import PATIENCE_SECONDS, RunOrder, VideoSettings
 
 FRAMES = 48
@@ -438,17 +438,62 @@ async def test_a_video_behind_a_url_leaves_no_copy(
     hold = Hold(after=20)
     running = asyncio.create_task(run_attempt(made, tools(stores, threads, hold)))
     await hold.waiting.wait()
-    assert SOURCE in await keys(stores, made.work)
+    assert "source-1/original" in await keys(stores, made.work)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     left = await keys(stores, made.work)
-    assert SOURCE not in left
+    assert not [name for name in left if name.startswith("source")]
     assert PLAN in left
+    await stores.outputs.put(made.work + "source-1/original", b"of an attempt that was killed")
     again = order(2, source={"url": str(server.make_url("/film.mp4"))})
     manifest = await succeeded(again, tools(stores, threads, see_red))
     assert len(await pages(stores, manifest)) == FRAMES
     assert await keys(stores, made.work) == set()
+
+
+async def test_an_attempt_that_does_not_know_it_was_replaced_disturbs_nothing(
+    stores: Storage, threads: ThreadPoolExecutor, server: TestServer
+) -> None:
+    """Its controller is gone, and its connection hangs: it works on beside its successor, and ends after it began."""
+    url = {"url": str(server.make_url("/film.mp4"))}
+    first, second = Hold(after=FRAMES + 8), Hold(after=0)
+    older = asyncio.create_task(run_attempt(order(1, source=url), tools(stores, threads, first)))
+    await first.waiting.wait()
+    newer = asyncio.create_task(run_attempt(order(2, source=url), tools(stores, threads, second)))
+    await second.waiting.wait()
+    first.go_on.set()
+    outcome = await older
+    assert isinstance(outcome, Failed)
+    assert not outcome.permanent
+    assert {OWNER, PLAN, "source-2/original"} <= await keys(stores, order().work)
+    second.go_on.set()
+    assert isinstance(await newer, Succeeded)
+    assert await keys(stores, order().work) == set()
+    assert await keys(stores, order(1).folder) == set()
+
+
+@pytest.mark.parametrize("which", ["parts", "result"])
+async def test_an_output_store_that_goes_away(
+    which: str, stores: Storage, threads: ThreadPoolExecutor, squares: bytes, tmp_path: Path
+) -> None:
+    await stores.inputs.put(KEY, squares)
+    (tmp_path / "temporary").mkdir()
+    settings = VideoSettings(preset="ultrafast", batch=1, folder=tmp_path / "temporary")
+    hold = Hold(after=20 if which == "parts" else 3 * FRAMES - 1)  # the last picture of the last run
+    videos = video_tools(stores, threads, hold, settings=settings)
+    running = asyncio.create_task(run_attempt(order(), replace(tools(stores, threads, hold), videos=videos)))
+    await hold.waiting.wait()
+    unmount(tmp_path / "out")
+    hold.go_on.set()
+    outcome = await running
+    mount(tmp_path / "out")
+    assert isinstance(outcome, Failed)
+    assert outcome.reason is Reason.STORAGE_UNAVAILABLE, outcome
+    assert list((tmp_path / "temporary").iterdir()) == []
+    manifest = await succeeded(order(2), tools(stores, threads, see_red))
+    assert len(await pages(stores, manifest)) == FRAMES
+    assert await keys(stores, order().work) == set()
 
 
 GOOD = video()
@@ -495,7 +540,7 @@ async def test_an_encoder_that_there_is_not_is_said_before_any_work(
     assert isinstance(outcome, Failed)
     assert outcome.reason is Reason.PIPELINE_FAILED
     assert names in outcome.message
-    assert await keys(stores) == set()
+    assert await keys(stores) == {"work/u/" + OWNER}  # for an attempt on a machine that has it
 
 
 async def test_without_loss_there_are_no_videos(stores: Storage, threads: ThreadPoolExecutor) -> None:
