@@ -224,14 +224,18 @@ def main(argv: Sequence[str]) -> int:
         print(f"by {'ffprobe' if by_ffprobe() else 'PyAV, ffprobe is not installed'}\n\n{_head()}")
         for clip, special in (*_made(Path(name)), *_given(arguments.clips)):
             checks = _of_clip(clip, Path(name) / "after.mp4", arguments.parts)
-            rows += [{"clip": clip.name, "special": special, **vars(check)} for check in checks]
+            rows += [{"clip": clip.name, "special": special, **_row(check)} for check in checks]
             print(_line(clip.name, special, {check.name: check for check in checks}), flush=True)
     wrong = [row for row in rows if row["same"] is False]
     for row in wrong:
-        print(f"\n{row['clip']}: {row['name']}: before {row['before']}, after {row['after']}")
+        print(f"\n{row['clip']}: {row['check']}: before {row['before']}, after {row['after']}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1, default=str) + "\n")
     return 1 if wrong or not rows else 0
+
+
+def _row(check: Check) -> dict[str, object]:
+    return {"check": check.name, "before": check.before, "after": check.after, "same": check.same}
 
 
 def _of_clip(clip: Path, target: Path, parts: int) -> list[Check]:

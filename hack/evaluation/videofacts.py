@@ -64,7 +64,8 @@ def facts(path: Path) -> tuple[Facts, Video]:
     video = probe(reader(path))
     told, pts = _probed(video)
     if by_ffprobe():
-        told, asked = _asked(path, video.stream)
+        said, asked = _asked(path, video.stream)
+        told = said | {name: told[name] for name in ("start", "duration") if said[name] is None}
         pts = pts if video.counted else asked  # an AVI with B-frames does not tell when they are shown
     with av.open(str(path), metadata_errors="replace") as container:
         chapters = [

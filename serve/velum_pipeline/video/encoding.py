@@ -30,8 +30,8 @@ X26_PRESETS = (
 NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 SVT_PRESETS = tuple(str(number) for number in range(14))
 CAP = 1.35
-"""Of the source's bit rate, on average over a second; with the second's reserve that each segment begins with it stays
-below the 1.5 that is promised for segments of three seconds and more."""
+"""Of the source's bit rate, on average over a second; with the half second's reserve that each segment begins with, one
+of 4.5 seconds stays below the 1.5 that is promised."""
 GIVE = 6.0
 """How far the rate factor may rise to keep below CAP: 24 of x264 still looks the same in motion (over 45 dB where 18
 gives 48 dB); beyond that the picture would pay for the size."""

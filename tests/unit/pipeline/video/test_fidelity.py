@@ -117,7 +117,7 @@ def test_the_command_prints_a_line_per_clip_and_says_what_differs(
     rows = tmp_path / "rows.json"
     assert fidelity.main(["--clips", str(given), "--json", str(rows)]) == 0
     assert "| h264.mp4 | given | + |" in capsys.readouterr().out
-    assert {row["name"] for row in json.loads(rows.read_text())} == set(fidelity.CHECKS)
+    assert {row["check"] for row in json.loads(rows.read_text())} == set(fidelity.CHECKS)
     broken = bytearray((given / "h264.mp4").read_bytes())
     (given / "broken.mp4").write_bytes(broken[: len(broken) // 2])
     assert fidelity.main(["--clips", str(given)]) == 1
