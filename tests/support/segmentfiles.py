@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from support import yuvframes
 from support.videos.scene import scene
+from velum_pipeline.options import Gps
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import Encoding, SegmentWriter
+from velum_pipeline.video.join import Joined, join
 from velum_pipeline.video.probe import probe
 from velum_pipeline.video.reader import decoded
 
@@ -89,3 +91,24 @@ def boxes(path: Path) -> list[str]:
         found.append(data[at + 4 : at + PACKAGED].decode())
         at += size if size >= PACKAGED else len(data)
     return found
+
+
+def joined(
+    source: Path, folder: Path, bounds: Sequence[int] = (0,), gps: Gps = Gps.KEEP, name: str = "out.mp4"
+) -> tuple[Path, Joined]:
+    """A clip's video in segments that begin at ``bounds``, and put together again."""
+    video, parts = segmented(source, folder, bounds)
+    return folder / name, join(partial(open, source, "rb"), video, parts, folder / name, gps=gps)
+
+
+def pictures(path: Path) -> list[tuple[Fraction, NDArray[Any]]]:
+    """When each frame is shown, in seconds, and its luma."""
+    with av.open(str(path)) as file:
+        return [(frame.pts * frame.time_base, luma(frame).copy()) for frame in file.decode(video=0)]
+
+
+def payloads(path: Path, kind: str) -> list[bytes]:
+    """The packets of the streams of a kind, but for the chapters'."""
+    with av.open(str(path)) as file:
+        wanted = [stream for stream in file.streams if stream.type == kind and stream.discard != av.stream.Discard.all]
+        return [bytes(packet) for packet in file.demux(wanted) if packet.size]

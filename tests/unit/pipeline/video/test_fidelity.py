@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluation import fidelity, videofacts
-from evaluation.fidelity import Check, compared, passed
+from evaluation.videochecks import CHECKS, Check, compared, passed
 from support import videos
 from support.videos import CLIPS
 from velum_pipeline.video.join import Joined
@@ -35,7 +35,7 @@ def differing(found: dict[str, Check]) -> dict[str, tuple[object, object]]:
 def test_nothing_of_a_clip_changes(clip: str, folder: Path, tmp_path: Path) -> None:
     found = checks(clip, folder, tmp_path / "out.mp4")
     assert not differing(found)
-    assert len(found) == len(fidelity.CHECKS)
+    assert len(found) == len(CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_command_prints_a_line_per_clip_and_says_what_differs(
     rows = tmp_path / "rows.json"
     assert fidelity.main(["--clips", str(given), "--json", str(rows)]) == 0
     assert "| h264.mp4 | given | + |" in capsys.readouterr().out
-    assert {row["check"] for row in json.loads(rows.read_text())} == set(fidelity.CHECKS)
+    assert {row["check"] for row in json.loads(rows.read_text())} == set(CHECKS)
     broken = bytearray((given / "h264.mp4").read_bytes())
     (given / "broken.mp4").write_bytes(broken[: len(broken) // 2])
     assert fidelity.main(["--clips", str(given)]) == 1
