@@ -7,6 +7,7 @@ holes, joined links and which weak detections count, rows. A stage never sees mo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -147,7 +148,7 @@ class Lane:
             return
         nodes, before = self._nodes, self._nodes["before"][hits]
         before = np.where(nodes.flags("hit")[before], before, NONE)
-        found = look.found.select(hits - look.first)
+        found = look.found.select(nodes.flags("hit")[look.ids])
         keys = self._keys(before, hits, nodes["after"][hits])
         rows = Rows(found.boxes, found.scores, nodes["track"][hits], True, keys, found.corners, found.masks)
         self._rows.setdefault(look.ordinal, []).append(rows)
@@ -168,14 +169,16 @@ class Lane:
 
     def _split(self, filled: fill.Filled, tracks: Ids, keys: Ids, pairs: tuple[Ids, Ids] | None = None) -> None:
         """Rows frame by frame. tracks (K,), keys (K, 3, 2): of the hits or pairs; pairs: of nodes, when between two."""
+        order = np.argsort(filled.times, kind="stable")
+        times, of = filled.times[order], filled.of[order]
         scores = self._nodes.floats("score")[filled.nearest].astype(np.float32) * fill.DECAY[filled.away]
-        boxes = filled.boxes.astype(np.float32)
-        for time in np.unique(filled.times).tolist():
-            rows = np.flatnonzero(filled.times == time)
-            corners, masks = (None, None) if pairs is None else self._carried(filled, rows, pairs)
-            of = filled.of[rows]
-            laid = Rows(boxes[rows], scores[rows], tracks[of], False, keys[of], corners, masks)
-            self._rows.setdefault(time, []).append(laid)
+        boxes, scores, tracks, keys = filled.boxes[order].astype(np.float32), scores[order], tracks[of], keys[of]
+        borders = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
+        for first, stop in pairwise(borders if len(times) else ()):
+            own = slice(first, stop)
+            corners, masks = (None, None) if pairs is None else self._carried(filled, order[own], pairs)
+            laid = Rows(boxes[own], scores[own], tracks[own], False, keys[own], corners, masks)
+            self._rows.setdefault(int(times[first]), []).append(laid)
 
     def _carried(self, filled: fill.Filled, rows: Ids, pairs: tuple[Ids, Ids]) -> tuple[Corners, Masks]:
         """Corners and masks of filled rows between hits that are close enough, None where no row has any."""

@@ -129,7 +129,7 @@ class Tracker:
         for name, lane in self._lanes.items():
             threshold = self._strong[name]
             wanted = (detections.classes == name) & (detections.scores >= np.float32(threshold * WEAK))
-            found = detections.select(np.flatnonzero(wanted))
+            found = detections.select(wanted.astype(np.bool_))
             lane.look(ordinal, found, found.scores >= np.float32(threshold))
 
     def _answers(self, now: int) -> list[Tracked]:

@@ -16,7 +16,7 @@ from velum_pipeline.tracks.windows import LONGEST_HOLE
 
 EVERY = pytest.mark.parametrize("every", [1, 2, 3, 5])
 SEEDS = st.integers(0, 2**32)
-COUNT, FRAMES = 60, 100
+COUNT, FRAMES = 40, 100
 SHAPES = np.array([[1.0, 1.3], [1.0, 1.0], [2.2, 0.47], [0.6, 1.7]])
 """Of scale 1: a face, a face upright, a plate, a person."""
 FASTEST = 0.5
@@ -80,7 +80,7 @@ def check(
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_a_hole_on_a_steady_way(every: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -90,7 +90,7 @@ def test_a_hole_on_a_steady_way(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_a_hole_while_speeding_up_or_turning(every: int, seed: int) -> None:
     """Turning is acceleration across: the direction of both is independent."""
@@ -101,7 +101,7 @@ def test_a_hole_while_speeding_up_or_turning(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_a_hole_while_motion_changes_in_it(every: int, seed: int) -> None:
     """Acceleration of any sign from frame to frame, no more than BEND: a knock, a jolt, a stop and go."""
@@ -113,7 +113,7 @@ def test_a_hole_while_motion_changes_in_it(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_first_and_last_frames_on_a_steady_way(every: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def test_first_and_last_frames_on_a_steady_way(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_first_and_last_frames_while_speeding_up_or_turning(every: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def test_first_and_last_frames_while_speeding_up_or_turning(every: int, seed: in
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_things_that_stop_and_set_off(every: int, seed: int) -> None:
     """Still until a frame, then moving, or the other way round, with holes anywhere."""
@@ -149,7 +149,7 @@ def test_things_that_stop_and_set_off(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_things_that_come_near_or_go_away(every: int, seed: int) -> None:
     """Sizes change by up to 2 % a frame, as a car's does at 15 m/s in 25 m distance."""
@@ -164,7 +164,7 @@ def test_things_that_come_near_or_go_away(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_a_pan_with_a_shaking_hand(every: int, seed: int) -> None:
     """All objects move with the picture, and tremble with it by SHAKE of their size."""
@@ -177,7 +177,7 @@ def test_a_pan_with_a_shaking_hand(every: int, seed: int) -> None:
 
 
 @EVERY
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(SEEDS)
 def test_two_that_cross_and_are_missed_there(every: int, seed: int) -> None:
     """Pairs of about the same size meet in frame 50, with holes in one or both around it; who is who stays open."""
@@ -209,7 +209,7 @@ def crossing(random: np.random.Generator) -> tuple[Ways, Floats]:
 
 
 @EVERY
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(SEEDS)
 def test_things_that_come_in_and_leave_at_the_edge(every: int, seed: int) -> None:
     """The detector sees a thing once a fifth of it is in the picture, and as far as it is in it."""
