@@ -56,8 +56,14 @@ class Copied:
     def packets(self) -> Iterator[Packet[Stream]]:
         """The packets of all tracks, in the file's order; call it when the output's header is written."""
         streams = [self._source.streams[index] for index in self._tracks]
+        places = 0
         for packet in _demuxed(self._source, streams):
-            yield from self._tracks[packet.stream_index].packets(packet)
+            if self._gps is Gps.STRIP and _tells_place(packet):
+                places += 1
+            else:
+                yield from self._tracks[packet.stream_index].packets(packet)
+        if places:
+            self.left_out.append(f"{places} lines of subtitles that tell a place")
 
     def _take(self, stream: Stream, made: Stream, converter: subtitles.Converter | None) -> None:
         made.metadata.clear()
@@ -123,6 +129,10 @@ def _demuxed(source: InputContainer, streams: list[Stream]) -> Iterator[Packet[S
             failures += 1
         else:
             return
+
+
+def _tells_place(packet: Packet[Stream]) -> bool:
+    return packet.stream.type == "subtitle" and tags.tells_place(bytes(packet).decode(errors="replace"))
 
 
 def seconds(packet: Packet[Stream]) -> Fraction:

@@ -18,6 +18,8 @@ PICTURES = re.compile(r"picture|thumb|cover|artwork|apic|preview|^covr$|snapshot
 """Keys under which pictures are kept."""
 PLACES = re.compile(r"location|gps|xyz|geo|latitude|longitude|coordinates", re.IGNORECASE)
 """Keys under which cameras and telephones write where a video was taken."""
+COORDINATES = re.compile(r"\bgps\b|latitude|longitude|[-+]?\d{1,3}\.\d{3,}\W{1,4}[-+]?\d{1,3}\.\d{3,}", re.IGNORECASE)
+"""What a drone writes into subtitles: the word, or two numbers of degrees to a hundred metres or closer."""
 WRITERS = ("major_brand", "minor_version", "compatible_brands", "encoder", "vendor_id", "duration")
 """Keys that tell of the file they are in, and would not be true of another."""
 PLAIN = frozenset(
@@ -38,6 +40,11 @@ def kept(tags: Mapping[str, str], gps: Gps) -> dict[str, str]:
 def dropped(tags: Mapping[str, str], gps: Gps) -> list[str]:
     """The keys that are not kept though they say something, sorted."""
     return sorted(key for key, value in tags.items() if key.lower() not in WRITERS and not _carried(key, value, gps))
+
+
+def tells_place(text: str) -> bool:
+    """Whether a line of subtitles tells coordinates."""
+    return COORDINATES.search(text) is not None
 
 
 def chapters(found: Sequence[Any], gps: Gps, moved: Fraction) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What comes with the video when segments are joined: packets as they were, and nothing that shows or tells too much."""
+"""What comes with the video when segments are joined: packets as they were, nothing that shows or tells too much."""
 
 from __future__ import annotations
 
@@ -89,6 +89,19 @@ def test_places_go_on_request(tmp_path: Path, made: Callable[[str], Path]) -> No
     assert b"position" in kept.read_bytes()
     for trace in (b"position", b"48.1372", b"\xa9xyz", b"loci"):
         assert trace not in path.read_bytes()
+
+
+def test_lines_of_subtitles_that_tell_a_place_go_on_request(tmp_path: Path, made: Callable[[Clip | str], Path]) -> None:
+    """Drones write where they are into a track of subtitles."""
+    lines = ((0.0, 0.3, "GPS(11.5756,48.1372,519.2)"), (0.3, 0.6, "hello 1.5, 2.5"), (0.6, 0.9, "48.13721, 11.57561 M"))
+    for name, coding in (("drone.mp4", "mov_text"), ("drone.mkv", "subrip")):
+        source = made(Clip(name, "a drone", subtitles=(Words(coding, "eng", lines),)))
+        kept, _ = joined(source, tmp_path)
+        assert kept.read_bytes().count(b"48.137") == 2
+        path, told = joined(source, tmp_path, gps=Gps.STRIP)
+        assert "2 lines of subtitles that tell a place" in told.left_out
+        assert b"48.137" not in path.read_bytes()
+        assert b"hello 1.5, 2.5" in path.read_bytes()
 
 
 @pytest.mark.parametrize(
