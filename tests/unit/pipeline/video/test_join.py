@@ -144,18 +144,27 @@ def bad_parts(kind: str, video: Video, folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "words"),
     [
-        "one too few", "wrong order", "one twice", "cut off", "of another coding", "of another preset",
-        "of another video", "no video", "not there",
+        ("one too few", "10 frames, and 0 were skipped, of 30"),
+        ("wrong order", "one.nut has frames that were there before"),
+        ("one twice", "one.nut has frames that were there before"),
+        ("cut off", "frames, and 0 were skipped, of 30"),
+        ("of another coding", "two.nut is not coded as"),
+        ("of another preset", "two.nut is not coded as"),
+        ("of another video", "where the video has none"),
+        ("no video", "10 frames, and 0 were skipped, of 30"),
+        ("not there", "two.nut cannot be read"),
     ],
-)  # fmt: skip
-def test_parts_that_do_not_fit_make_no_video(tmp_path: Path, made: Callable[[str], Path], kind: str) -> None:
+)
+def test_parts_that_do_not_fit_make_no_video(
+    tmp_path: Path, made: Callable[[str], Path], kind: str, words: str
+) -> None:
     source = made("h264.mp4")
     video = probe(partial(open, source, "rb"))
     out = tmp_path / "out"
     out.mkdir()
-    with pytest.raises(StageFailed):
+    with pytest.raises(StageFailed, match=words):
         join(partial(open, source, "rb"), video, bad_parts(kind, video, tmp_path), out / "out.mp4")
     assert not list(out.iterdir())
 
