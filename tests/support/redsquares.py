@@ -111,7 +111,8 @@ def exposed(path: Path, squares: Sequence[Square]) -> list[tuple[int, int]]:
     """The (frame, square) pairs of a video that show a square."""
     with av.open(path) as container:
         found = []
-        for number, frame in enumerate(container.decode(video=0)):
+        for frame in container.decode(video=0):
+            number = round(frame.time * RATE)  # not its place: a frame that was broken is left out
             picture = frame.to_ndarray(format="bgr24")
             for row, square in enumerate(squares):
                 if (box := square.box(number)) is not None and shows(picture, box):
@@ -135,6 +136,18 @@ def _red(picture: Pixels) -> Detections:
         np.full(len(boxes), 0.9, np.float32),
         as_classes([FACE] * len(boxes)),
     )
+
+
+def damaged(source: Path, target: Path, frames: Sequence[int]) -> Path:
+    """The same file with noise in these frames' packets; of a file without B-frames."""
+    data = bytearray(source.read_bytes())
+    with av.open(source) as container:
+        for number, packet in enumerate(container.demux(video=0)):
+            if number in frames and packet.pos is not None:
+                middle = packet.pos + packet.size // 2
+                data[middle : packet.pos + packet.size] = bytes(packet.size - packet.size // 2)
+    target.write_bytes(data)
+    return target
 
 
 def looped(source: Path, target: Path, times: int) -> Path:

@@ -61,7 +61,7 @@ def anonymize(
         left_out: tuple[str, ...] = ()
         if wishes.options.method is not Method.DETECT:
             files = [part.path for part in parts if part.path is not None]
-            left_out = join(opener, video, files, target, gps=wishes.options.gps).left_out
+            left_out = join(opener, video, files, target, gps=wishes.options.gps, skipped=skipped).left_out
         if metadata is not None:
             (folder / "metadata.json").replace(metadata)
         return _clip(told, skipped, video.left_out + left_out)

@@ -60,7 +60,8 @@ def shift(video: Video) -> int:
 class SegmentWriter:
     """Writes frames, in order, to ``path``. A context manager: when the block ends in an error the file is removed.
 
-    threads: of the encoder, 0 for as many as there are cores. The same frames, settings and threads give the same file.
+    threads: of the encoder, 0 for as many as there are cores. The same frames give nearly the same file: x264's
+    macroblock trees read memory that nobody wrote, where pictures are small.
 
     Raises UnsupportedEncoder where the encoder does not open, StageFailed where a frame is not what ``video`` says, or
     the encoder or the disk fails; no file is left then.

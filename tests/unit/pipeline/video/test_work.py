@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from support.redsquares import Square, blind, exposed, faces, looking_for_red, made
+from support.redsquares import Square, blind, damaged, exposed, faces, looking_for_red, made
 from velum_pipeline.errors import Cancelled
 from velum_pipeline.options import Method
 from velum_pipeline.video.clip import anonymize
@@ -155,6 +155,22 @@ def test_detecting_writes_no_video(source: Path, tmp_path: Path, method: Method)
     assert done.counts == {"face": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
     assert not any(e["is_anonymised"] for f in json.loads((tmp_path / "m.json").read_text()) for e in f["detections"])
+
+
+def test_leaves_broken_frames_out_and_counts_them(source: Path, tmp_path: Path) -> None:
+    broken = damaged(source, tmp_path / "broken.mp4", [50, 51, 130])
+    opener, video = opened(broken)
+    done = anonymize(opener, video, wished(), looking_for_red, tmp_path / "out.mp4", metadata=tmp_path / "m.json")
+    assert 3 <= done.skipped < 3 * GOP
+    assert done.frames == FRAMES - done.skipped
+    assert exposed(tmp_path / "out.mp4", SQUARES) == []
+    with av.open(tmp_path / "out.mp4") as container:
+        times = [round(frame.time * 25) for frame in container.decode(video=0)]
+    assert len(times) == done.frames
+    assert not {50, 51, 130} & set(times)
+    frames = json.loads((tmp_path / "m.json").read_text())
+    assert [round(frame["time"] * 25) for frame in frames] == times
+    assert [frame["id"] for frame in frames] == list(range(done.frames))
 
 
 def failing_after(frames: int) -> Detect:
