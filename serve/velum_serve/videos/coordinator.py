@@ -13,6 +13,7 @@ rest is offered anew. Where this replica dies, the next attempt begins by lookin
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,16 @@ MARGIN_COST = 8
 STRIKES = 3
 """Runs in a row that another replica broke off without having finished a segment, after which no more are offered to
 it. A replica that is killed costs one; a segment that kills whoever works on it must come to an end."""
+
+SILENCE_SECONDS = 60.0
+"""A replica that works tells so twice a second. After this long without a word its run is given to another one: what it
+may still finish does no harm."""
+
+LOOK_SECONDS = 1.0
+"""How often an offer is looked at that nothing is heard of."""
+
+LEAVE_SECONDS = 5.0
+"""How long an offer that was taken back may take to end. Nothing depends on it, and Serve's own code is in it."""
 
 Numbers = tuple[int, ...]
 Local = Callable[[Numbers, Told], Awaitable[None]]
@@ -66,6 +77,12 @@ class _Offered:
     taken: bool = False
     declined: bool = False
     call: "asyncio.Task[None] | None" = None
+    heard: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether a replica that has begun should have told something since."""
+        return self.begun and time.monotonic() - self.heard > SILENCE_SECONDS
 
     @property
     def free(self) -> bool:
@@ -181,12 +198,13 @@ class Coordinator:
         """Offer a run and see how that ends; what is not done goes back. Tell whether it was worth it."""
         offered.call = asyncio.create_task(self._follow(offered))
         try:
-            await asyncio.wait([offered.call])
+            while not (offered.call.done() or offered.taken or offered.silent):
+                await asyncio.wait([offered.call], timeout=LOOK_SECONDS)
         finally:
-            await _all_ended([offered.call])
+            await _let_go(offered.call)
         if offered.taken:
             return True
-        error = None if offered.call.cancelled() else offered.call.exception()
+        error = offered.call.exception() if offered.call.done() and not offered.call.cancelled() else None
         if isinstance(error, RunRefused):
             raise error
         if offered.declined:
@@ -202,6 +220,7 @@ class Coordinator:
     async def _follow(self, offered: _Offered) -> None:
         async with contextlib.aclosing(self.offer(offered.numbers)) as events:
             async for event in events:
+                offered.heard = time.monotonic()
                 match event:
                     case {"begun": _}:
                         offered.begun = True
@@ -229,6 +248,17 @@ class Coordinator:
     def _pulse(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def _let_go(call: "asyncio.Task[None]") -> None:
+    """Cancel a call to another replica, and leave it alone if it does not end soon."""
+    until = time.monotonic() + LEAVE_SECONDS
+    while not call.done() and time.monotonic() < until:
+        call.cancel()
+        await asyncio.wait([call], timeout=LOOK_SECONDS)
+    call.add_done_callback(lambda done: done.cancelled() or done.exception())  # so that nobody reports it as forgotten
+    if not call.done():
+        logger.warning("an offer that was taken back has not ended")
 
 
 async def _all_ended(tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,40 @@ async def test_one_that_never_gets_anywhere_is_asked_no_more(breaks: str, played
     assert await running == list(range(ALL))
     assert len(asked) == STRIKES
     assert sorted(played.here) == list(range(ALL))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOK_SECONDS", "LEAVE_SECONDS", "SILENCE_SECONDS"):
+        monkeypatch.setattr(f"velum_serve.videos.coordinator.{name}", 0.05)
+
+
+async def test_an_offer_that_does_not_end_holds_nothing_up(played: Played, hasty: None) -> None:
+    """A cancellation that Serve swallows must not stop a video for ever."""
+    enough = asyncio.Event()
+
+    async def stubborn(_: Numbers) -> AsyncGenerator[Event, None]:
+        while not enough.is_set():
+            with suppress(asyncio.CancelledError):
+                await enough.wait()
+        yield {}
+
+    played.offer = stubborn
+    assert await finished(played.coordinator(2)) == list(range(ALL))
+    assert sorted(played.here) == list(range(ALL))
+    enough.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_replica_that_falls_silent_loses_its_run(played: Played, hasty: None) -> None:
+    async def falls_silent(numbers: Numbers) -> AsyncGenerator[Event, None]:
+        yield {"begun": True}
+        played.finish(numbers[0], played.elsewhere)
+        await asyncio.Event().wait()
+
+    played.offer = falls_silent
+    assert await finished(played.coordinator(1)) == list(range(ALL))
+    assert sorted(played.here + played.elsewhere) == list(range(ALL))
 
 
 async def test_what_can_never_be_done_ends_it_at_once(played: Played) -> None:
