@@ -306,7 +306,7 @@ async def idle(cluster: Cluster) -> bool:
 
 async def test_one_video_brings_up_the_second_replica(cluster: Cluster) -> None:
     """Serve counts orders, not work: a video must look like as many as its replicas should have."""
-    cut = {"segment_frames": SEGMENT, "run_frames": 2 * SEGMENT, "preset": "ultrafast"}
+    cut = {"segment_frames": SEGMENT, "run_frames": 3 * SEGMENT, "preset": "ultrafast"}
     before = set(await cluster.replicas())
     await cluster.deploy(cluster.application("default", replicas=1, most=2, **cut))
 
