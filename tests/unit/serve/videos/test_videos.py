@@ -25,7 +25,7 @@ from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 
 from support.operatorkit import mount, unmount, until, until_async
-from support.redsquares import Square, exposed, looking_for_red, made
+from support.redsquares import Square, damaged, exposed, looking_for_red, made
 from support.serving import find_face, order, picture, storage, times, tools, video, video_tools
 from velum.api.reasons import Reason
 from velum.storage import Storage
@@ -170,6 +170,23 @@ async def test_detect_makes_metadata_only(stores: Storage, threads: ThreadPoolEx
     manifest = await succeeded(order(method="detect"), tools(stores, threads, see_red))
     assert set(manifest.result.files()) == {"metadata"}
     assert len(await pages(stores, manifest)) == FRAMES
+
+
+async def test_broken_frames_are_left_out_and_counted(
+    stores: Storage, threads: ThreadPoolExecutor, squares: bytes, tmp_path: Path
+) -> None:
+    whole, broken, result = (tmp_path / name for name in ("whole.mp4", "broken.mp4", "result.mp4"))
+    whole.write_bytes(squares)
+    await stores.inputs.put(KEY, damaged(whole, broken, [13, 30]).read_bytes())
+    manifest = await succeeded(order(), tools(stores, threads, see_red))
+    told = manifest.result
+    assert told.frames == FRAMES
+    assert told.skipped_frames is not None
+    assert 2 <= told.skipped_frames <= 16
+    assert told.anonymised is not None
+    result.write_bytes(await stores.outputs.get(told.anonymised.key))
+    assert len(times(result.read_bytes())) == len(await pages(stores, manifest)) == FRAMES - told.skipped_frames
+    assert exposed(result, SQUARES) == []
 
 
 class Two:
