@@ -18,8 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from velum_pipeline.tracks.follow import Luma
+from velum_pipeline.tracks.hulls import grown, hull
 from velum_pipeline.tracks.motion import Line, lines
-from velum_pipeline.tracks.nodes import Boxes, Ids, Nodes
+from velum_pipeline.tracks.nodes import Boxes, Ids, Nodes, scales
+from velum_pipeline.tracks.trails import trail
 
 Floats = NDArray[np.float64]
 
@@ -55,17 +58,28 @@ class Filled:
     boxes: Boxes
 
 
-def extend(nodes: Nodes, ids: Ids, forward: bool, counts: Ids, motion: int) -> Filled:
-    """The ``counts`` (K,) frames after hits ``ids`` (K,), or before them; ``motion``: frames to take a speed over."""
+def extend(nodes: Nodes, ids: Ids, forward: bool, counts: Ids, motion: int, luma: Luma | None) -> Filled:
+    """The ``counts`` (K,) frames after hits ``ids`` (K,), or before them; ``motion``: frames to take a speed over.
+
+    luma: what the frames show, None where that is not to be looked at.
+    """
     line = lines(nodes, ids, "before" if forward else "after", motion)
     of, steps = _steps(counts)
     times = steps if forward else -steps
-    inner, growth, boxes = _ahead(nodes, ids, line, of, times.astype(np.float64))
+    if luma is None:
+        inner, growth, boxes = _ahead(nodes, ids, line, of, times.astype(np.float64))
+    else:
+        inner, growth, _ = _seen_ahead(nodes, ids, line, of, times, luma)
+        boxes = grown(inner, growth)
     return Filled(of, nodes["time"][ids][of] + times, ids[of], steps, inner, growth, boxes)
 
 
-def bridge(nodes: Nodes, ones: Ids, others: Ids, motion: int) -> Filled:
-    """All frames between hits ``ones`` (K,) and the next of their tracks, ``others`` (K,)."""
+def bridge(nodes: Nodes, ones: Ids, others: Ids, motion: int, luma: Luma | None, short: int) -> Filled:
+    """All frames between hits ``ones`` (K,) and the next of their tracks, ``others`` (K,).
+
+    luma: what the frames show, None where that is not to be looked at; nor is it between hits ``short`` frames apart
+    or less, unless it is in doubt that they are of one object.
+    """
     clock = nodes["time"]
     frames = clock[others] - clock[ones]
     of, steps = _steps(frames - 1)
@@ -77,16 +91,24 @@ def bridge(nodes: Nodes, ones: Ids, others: Ids, motion: int) -> Filled:
     onward = np.where(first, before.known[of], ~after.known[of])  # from the nearer, if it has a speed
     tangent = np.where(onward[:, None], before.at(of, since), after.at(of, -until))
     known = before.known[of] | after.known[of]
-    inner = _hull(straight, np.where(known[:, None], tangent, straight))
+    inner = hull(straight, np.where(known[:, None], tangent, straight))
     scale = nodes.floats("scale")
     scale = np.maximum(scale[ones], scale[others])[of]
     noise = np.maximum(before.noise, after.noise)[of]
     growth = scale * (SHAKE + noise + BEND / 2 * since * until) + PIXEL
-    boxes = _grown(inner, growth)
-    doubt = np.flatnonzero(nodes.flags("doubt")[others][of])
-    if len(doubt):
+    boxes = grown(inner, growth)
+    doubted = nodes.flags("doubt")[others][of]
+    doubt, followed = np.flatnonzero(doubted), np.flatnonzero(doubted | (frames[of] > short))
+    if luma is not None:
+        rows, gone = of[followed], frames[of] - steps
+        ends = [
+            _seen_ahead(nodes, ones, before, rows, steps[followed], luma),
+            _seen_ahead(nodes, others, after, rows, -gone[followed], luma),
+        ]
+        boxes[followed] = _between(boxes[followed], doubted[followed], ends)
+    elif len(doubt):
         for line, ids, times in ((before, ones, since), (after, others, -until)):
-            boxes[doubt] = _hull(boxes[doubt], _ahead(nodes, ids, line, of[doubt], times[doubt])[2])
+            boxes[doubt] = hull(boxes[doubt], _ahead(nodes, ids, line, of[doubt], times[doubt])[2])
     nearest = np.where(first, ones[of], others[of])
     return Filled(of, clock[ones][of] + steps, nearest, np.minimum(since, until).astype(np.int64), inner, growth, boxes)
 
@@ -100,17 +122,36 @@ def _steps(counts: Ids) -> tuple[Ids, Ids]:
 def _ahead(nodes: Nodes, ids: Ids, line: Line, of: Ids, times: Floats) -> tuple[Boxes, Floats, Boxes]:
     """Boxes that hold objects ``times`` (R,) frames after the hits ``ids[of]``: hull, growth, both together."""
     own = ids[of]
-    inner = _hull(nodes.boxes[own], line.at(of, times))
+    inner = hull(nodes.boxes[own], line.at(of, times))
     arm = np.abs(times - line.middle[of])
     lone = np.where(line.known[of], 0.0, UNKNOWN_SPEED * np.abs(times))
     shares = SHAKE + line.error(of, times) + lone + ACCELERATION / 2 * arm * arm
     growth = nodes.floats("scale")[own] * shares + PIXEL
-    return inner, growth, _grown(inner, growth)
+    return inner, growth, grown(inner, growth)
 
 
-def _hull(one: Boxes, other: Boxes) -> Boxes:
-    return np.concatenate([np.minimum(one[:, :2], other[:, :2]), np.maximum(one[:, 2:], other[:, 2:])], axis=1)
+def _seen_ahead(nodes: Nodes, ids: Ids, line: Line, of: Ids, times: Ids, luma: Luma) -> tuple[Boxes, Floats, Floats]:
+    """Boxes that hold objects ``times`` (R,) frames after the hits ``ids[of]``, by what is to be seen: inner, growth,
+    doubt (R,). Rows of a hit follow each other."""
+    inner, growth, doubt = np.zeros((len(of), 4)), np.zeros(len(of)), np.zeros(len(of))
+    clock = nodes["time"]
+    for one in np.unique(of).tolist():
+        rows = np.flatnonzero(of == one)
+        rows = rows[np.argsort(np.abs(times[rows]))]  # away from the hit
+        own, at = nodes.boxes[ids[one]], int(clock[ids[one]])
+        index = np.full(len(rows) + 1, one)
+        way = line.at(index, np.concatenate([[0], times[rows]]).astype(np.float64))
+        inner[rows], growth[rows], doubt[rows] = trail(luma, own, at, (times[rows] + at).tolist(), way)
+    growth = scales(inner) * (growth + line.noise[of]) + PIXEL
+    return inner, growth, doubt
 
 
-def _grown(boxes: Boxes, growth: Floats) -> Boxes:
-    return np.concatenate([boxes[:, :2] - growth[:, None], boxes[:, 2:] + growth[:, None]], axis=1)
+def _between(boxes: Boxes, doubted: NDArray[np.bool_], ends: list[tuple[Boxes, Floats, Floats]]) -> Boxes:
+    """Boxes of a hole's frames (R, 4): by both hits' pixels while they are to be seen, else by ``boxes``."""
+    growth = np.minimum(ends[0][1], ends[1][1])
+    sides = []
+    for inner, own, doubt in ends:
+        seen = np.where(doubted[:, None], grown(inner, own), grown(inner, growth))
+        share = np.where(doubted, 0.0, doubt)[:, None]
+        sides.append(seen + share * (boxes - seen))
+    return hull(*sides)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from velum_pipeline.detections import Detections, Floats, Mask, Masks
 from velum_pipeline.tracks import fill, links, outlines
+from velum_pipeline.tracks.follow import Luma
 from velum_pipeline.tracks.nodes import FAR, NONE, Ids, Look, Nodes
 from velum_pipeline.tracks.scenes import Scenes
 from velum_pipeline.tracks.windows import Windows
@@ -42,9 +43,10 @@ class Rows:
 class Lane:
     """See the module. ``scenes`` is told of cuts by its owner."""
 
-    def __init__(self, windows: Windows, scenes: Scenes) -> None:
+    def __init__(self, windows: Windows, scenes: Scenes, luma: Luma | None = None) -> None:
         self._windows = windows
         self._scenes = scenes
+        self._luma = luma
         self._nodes = Nodes()
         self._looks: list[Look] = []
         self._stages = (
@@ -154,7 +156,7 @@ class Lane:
         self._rows.setdefault(look.ordinal, []).append(rows)
 
     def _lay_ends(self, ids: Ids, forward: bool, counts: Ids) -> None:
-        filled = fill.extend(self._nodes, ids, forward, counts, self._windows.motion)
+        filled = fill.extend(self._nodes, ids, forward, counts, self._windows.motion, self._luma)
         nobody = np.full(len(ids), NONE)
         self._split(filled, self._nodes["track"][ids], self._keys(nobody, ids, nobody))
 
@@ -163,7 +165,8 @@ class Lane:
         holes = clock[others] - clock[ones] > 1
         ones, others = ones[holes], others[holes]
         if len(ones):
-            filled = fill.bridge(self._nodes, ones, others, self._windows.motion)
+            short = max(outlines.CLOSE, self._windows.every)
+            filled = fill.bridge(self._nodes, ones, others, self._windows.motion, self._luma, short)
             keys = self._keys(ones, others, np.full(len(ones), NONE))
             self._split(filled, self._nodes["track"][ones], keys, (ones, others))
 

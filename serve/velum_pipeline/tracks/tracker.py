@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from velum_pipeline.detections import Detections, Masks
 from velum_pipeline.options import ObjectClass, Options
 from velum_pipeline.tracks import cuts
+from velum_pipeline.tracks.follow import Luma
 from velum_pipeline.tracks.lane import Lane, Rows
 from velum_pipeline.tracks.nodes import NONE
 from velum_pipeline.tracks.scenes import Scenes
@@ -80,15 +81,22 @@ class Tracker:
     """See the module.
 
     thresholds: the score by class that counts by itself; other classes are left out. size: width and height of the
-    displayed picture. every: of so many frames, counted from frame 0, one is looked at.
+    displayed picture. every: of so many frames, counted from frame 0, one is looked at. luma: the frames that were
+    pushed and not yet answered for, to follow objects through them beyond what boxes tell; it is asked for no other.
     """
 
-    def __init__(self, thresholds: Mapping[ObjectClass, float], size: tuple[int, int], every: int = 1) -> None:
+    def __init__(
+        self,
+        thresholds: Mapping[ObjectClass, float],
+        size: tuple[int, int],
+        every: int = 1,
+        luma: Luma | None = None,
+    ) -> None:
         self._windows = Windows(every)
         self._scenes = Scenes()
         self._strong = dict(thresholds)
         self._size = size
-        self._lanes = {name: Lane(self._windows, self._scenes) for name in ObjectClass if name in thresholds}
+        self._lanes = {name: Lane(self._windows, self._scenes, luma) for name in ObjectClass if name in thresholds}
         self._waiting: deque[int] = deque()
         self._last = -1
         self._numbers: dict[tuple[int, int], tuple[int, int]] = {}

@@ -57,16 +57,25 @@ def known(
 ) -> Generator[Known, None, None]:
     """Every frame, in order, once enough of those behind it were looked at."""
     size = (video.displayed_width, video.displayed_height)
-    tracker = Tracker(options.thresholds, size, every)
     waiting: dict[int, Decoded] = {}
+    lumas: dict[int, planes.Plane] = {}
+    tracker = Tracker(options.thresholds, size, every, lumas.get)
     for each, found in _found(frames, options, detect, batch):
         waiting[each.decoded.ordinal] = each.decoded
+        lumas[each.decoded.ordinal] = _luma(each.decoded, video)
         for tracked in tracker.push(each.decoded.ordinal, found, each.cut):
+            del lumas[tracked.ordinal]  # before anybody redacts it
             yield Known(waiting.pop(tracked.ordinal), tracked)
     for tracked in tracker.flush():
         yield Known(waiting.pop(tracked.ordinal), tracked)
     if waiting:
         raise StageFailed(f"the tracker did not answer for {len(waiting)} frames")
+
+
+def _luma(each: Decoded, video: Video) -> planes.Plane:
+    """A view of a frame's luma as it is displayed."""
+    luma = planes.samples(each.frame, video)[0][:, : video.width]
+    return np.rot90(luma[:, ::-1] if video.turn.mirrored else luma, video.turn.quarters)
 
 
 def _found(

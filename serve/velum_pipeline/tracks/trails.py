@@ -1,0 +1,57 @@
+"""Where an object is beyond a hit, by the hit's pixels: the box that they went to, and by how much it is to be grown.
+
+While the pixels look like what they were, the object is where they are. The less they do, the more it may have gone
+elsewhere: with what surrounds it, or on along its line, as something that passes behind a post does; both then are
+covered as well. Growth is what boxes of hits on a hand-held street video were seen to need (``START`` and so on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velum_pipeline.tracks.follow import Luma, follow
+from velum_pipeline.tracks.hulls import hull
+from velum_pipeline.tracks.nodes import scales
+
+Boxes = NDArray[np.float64]
+Floats = NDArray[np.float64]
+
+SURE, STRANGE = 0.75, 0.3
+"""Correlation with what was found from which on nothing is in doubt, and below which all is."""
+START = 0.12
+"""Scales: a hit that nothing follows is one of a detector's last, and less well placed than others."""
+DRIFT = 0.02
+"""Scales a frame by which followed boxes leave the object's, because it turns, comes near, or is followed badly."""
+DOUBT = 0.05
+"""The same on top where all is in doubt, and where nothing could be followed any more."""
+FARTHEST = 1.0
+"""Scales: how far a line leads at most. Over ten frames a hand's shake is worth more than it."""
+
+
+def trail(luma: Luma, box: Floats, at: int, to: Sequence[int], line: Boxes) -> tuple[Boxes, Floats, Floats]:
+    """Where a hit's object is in frames ``to`` (T), in order, away from the hit's: boxes, growth, doubt.
+
+    box: (4,) the hit's, in frame ``at``. line: (1 + T, 4) where the line through the track's hits leads: at the hit's
+    own frame, then at ``to``. Returns boxes (T, 4), their growth in scales (T,), and by how much they may be wrong
+    altogether (T,), 0 to 1. The growth does not count the hits' noise.
+    """
+    way = follow(luma, box, at, to)
+    doubt = np.clip((SURE - way.alike) / (SURE - STRANGE), 0.0, 1.0)
+    doubt[way.followed :] = 1.0
+    size = float(scales(box[None])[0])
+    onward = np.clip(line[1:] - box, -FARTHEST * size, FARTHEST * size) + box
+    share = doubt[:, None]
+    wide = _widened(way.boxes, line[0] - box, scales(way.boxes) / size)
+    boxes = hull(wide, way.boxes + share * (way.around - way.boxes))
+    boxes = hull(boxes, way.boxes + share * (onward - way.boxes))
+    frames = np.abs(np.asarray(to) - at)
+    return boxes, START + (DRIFT + DOUBT * doubt) * frames, doubt
+
+
+def _widened(boxes: Boxes, off: Floats, swell: Floats) -> Boxes:
+    """Boxes that also hold what lay ``off`` (4,) the edges of the first: a single hit's edges jitter."""
+    wider = np.concatenate([np.minimum(off[:2], 0.0), np.maximum(off[2:], 0.0)])
+    return boxes + wider * swell[:, None]
