@@ -27,6 +27,7 @@ from velum_serve.ranges import Ranges
 from velum_serve.reasons import failure
 from velum_serve.source import Kept
 from velum_serve.stages import stage
+from velum_serve.videos.memory import give_back
 from velum_serve.videos.parts import Parts
 from velum_serve.videos.plan import Fence, Plan, load
 from velum_serve.videos.threads import Detect, Stopped, from_thread, in_thread
@@ -166,8 +167,11 @@ class Runs:
         any more.
         """
         loop = asyncio.get_running_loop()
-        with stage("working on the video"):
-            await in_thread(self._threads, lambda stopped: self._work(order, plan, video, told, loop, stopped))
+        try:
+            with stage("working on the video"):
+                await in_thread(self._threads, lambda stopped: self._work(order, plan, video, told, loop, stopped))
+        finally:
+            self._threads.submit(give_back)
 
     def _work(
         self,
