@@ -28,7 +28,7 @@ from velum_serve.batching import BatchDetector, Item, Pixels
 from velum_serve.reasons import outcome_document
 from velum_serve.source import SourceLimits
 from velum_serve.videos.attempt import Offer, VideoTools
-from velum_serve.videos.coordinator import Lengths
+from velum_serve.videos.cutting import Lengths
 from velum_serve.videos.progress import Told
 from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
 

@@ -20,7 +20,7 @@ from velum_pipeline.options import Limits, ObjectClass, Options
 from velum_serve.attempt import Tools
 from velum_serve.source import SourceLimits
 from velum_serve.videos.attempt import Offer, VideoTools
-from velum_serve.videos.coordinator import Lengths
+from velum_serve.videos.cutting import Lengths
 from velum_serve.videos.runs import Runs, VideoSettings
 
 FACE_BOX = (20.0, 16.0, 60.0, 64.0)

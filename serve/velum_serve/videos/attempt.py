@@ -29,7 +29,8 @@ from velum_serve.reasons import failure
 from velum_serve.source import Kept
 from velum_serve.stages import stage
 from velum_serve.videos import plan as plans
-from velum_serve.videos.coordinator import Coordinator, Lengths, Numbers
+from velum_serve.videos.coordinator import Coordinator
+from velum_serve.videos.cutting import Lengths, Numbers
 from velum_serve.videos.parts import DamagedPart, Parts
 from velum_serve.videos.plan import Fence, Plan
 from velum_serve.videos.progress import Meter, Told

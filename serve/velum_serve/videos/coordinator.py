@@ -17,22 +17,18 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from velum.api.reasons import INPUT_REASONS, Reason
 from velum_pipeline.errors import StageFailed
-from velum_pipeline.video.work import margins
 from velum_serve.errors import RunRefused, ServeError
+from velum_serve.videos.cutting import Lengths, Numbers, cut
 from velum_serve.videos.parts import Part, Parts
 from velum_serve.videos.plan import Plan
 from velum_serve.videos.progress import Meter
 from velum_serve.videos.runs import Told
 
 logger = logging.getLogger(__name__)
-
-MARGIN_COST = 8
-"""A run is so many times as long as what is decoded and looked at before and after it: 127 frames, so 40 s of video."""
 
 STRIKES = 3
 """Runs in a row that another replica broke off without having finished a segment, after which no more are offered to
@@ -48,26 +44,9 @@ LOOK_SECONDS = 1.0
 LEAVE_SECONDS = 5.0
 """How long an offer that was taken back may take to end. Nothing depends on it, and Serve's own code is in it."""
 
-Numbers = tuple[int, ...]
 Local = Callable[[Numbers, Told], Awaitable[None]]
 Offer = Callable[[Numbers], AsyncGenerator[dict[str, Any], None]]
 """Offers a run to another replica; yields what `Runs.events` tells there. Closing it takes the offer back."""
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How long runs are, in frames: at least, so that what is looked at besides them costs little (see `worth`), and at
-    most, which is what is done before another video gets its turn.
-    """
-
-    least: int
-    most: int = 3600
-
-    @classmethod
-    def worth(cls, every: int) -> "Lengths":
-        """Return lengths for which a run's margins cost no more than an eighth of the run."""
-        least = MARGIN_COST * sum(margins(every))
-        return cls(least, max(cls.most, 2 * least))
 
 
 @dataclass(eq=False)
@@ -88,29 +67,6 @@ class _Offered:
     def free(self) -> bool:
         """Whether nobody works on it."""
         return not (self.begun or self.taken)
-
-
-def cut(plan: Plan, missing: Sequence[int], workers: int, lengths: Lengths) -> list[Numbers]:
-    """Return the missing segments as runs of neighbours, in order: two for each worker, of a sensible length."""
-    wanted = plan.frames(missing) // (2 * workers)
-    target = min(max(wanted, lengths.least), lengths.most)
-    runs: list[Numbers] = []
-    for neighbours in _neighbours(sorted(missing)):
-        pieces: list[list[int]] = [[]]
-        for number in neighbours:
-            if pieces[-1] and plan.frames(pieces[-1]) + plan.frames([number]) > target:
-                pieces.append([])
-            pieces[-1].append(number)
-        if len(pieces) > 1 and plan.frames(pieces[-1]) < lengths.least // 2:
-            rest = pieces.pop()
-            pieces[-1] += rest
-        runs += [tuple(piece) for piece in pieces if piece]
-    return runs
-
-
-def _neighbours(numbers: Sequence[int]) -> list[Sequence[int]]:
-    breaks = [at + 1 for at, (one, next_one) in enumerate(pairwise(numbers)) if next_one != one + 1]
-    return [numbers[start:stop] for start, stop in pairwise([0, *breaks, len(numbers)])]
 
 
 @dataclass

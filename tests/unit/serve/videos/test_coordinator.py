@@ -18,7 +18,8 @@ from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.segments import Segment
 from velum_pipeline.video.work import margins
 from velum_serve.errors import RunRefused, ServeError
-from velum_serve.videos.coordinator import STRIKES, Coordinator, Lengths, Numbers, cut
+from velum_serve.videos.coordinator import STRIKES, Coordinator
+from velum_serve.videos.cutting import Lengths, Numbers, cut
 from velum_serve.videos.parts import Parts
 from velum_serve.videos.plan import Fence, Plan, new_plan
 from velum_serve.videos.progress import Meter

@@ -17,7 +17,7 @@ from support.serving import order, storage, tools
 from velum.tasks.order import Succeeded
 from velum_serve.attempt import run_attempt
 from velum_serve.source import SourceLimits
-from velum_serve.videos.coordinator import Lengths
+from velum_serve.videos.cutting import Lengths
 
 async def detect(pixels, options):
     return looking_for_red([pixels], options)[0]
