@@ -95,9 +95,14 @@ def main(argv: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="velum-bench-") as folder:
             run(Bench(arguments, home, Path(folder), numbers), arguments.only or PARTS)
     print("video decoding, detection and encoding on a GPU: not measured: no GPU is used here")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(numbers) + "\n")
+    write(arguments.json, numbers)
     return 0
+
+
+def write(path: Path | None, numbers: Mapping[str, Any]) -> None:
+    """Write the numbers so far, if they are wanted."""
+    if path:
+        path.write_text(json.dumps(numbers) + "\n")
 
 
 def run(bench: Bench, wanted: tuple[str, ...] | list[str]) -> None:
@@ -115,6 +120,7 @@ def run(bench: Bench, wanted: tuple[str, ...] | list[str]) -> None:
                 parts[name](bench)
             except FAILURES as error:
                 print(f"{name}: not measured: {error}", file=sys.stderr)
+            write(bench.arguments.json, bench.numbers)  # a run that is stopped keeps what it has
 
 
 def floors(bench: Bench) -> None:
