@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from velum_pipeline.errors import StageFailed, UnsupportedEncoder
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoding import CODECS, Encoding, interlaced, options, pixel_format
+from velum_pipeline.video.scheduling import ordinary_scheduling
 
 __all__ = ["Encoding", "SegmentWriter", "require", "shift"]
 
@@ -43,7 +44,8 @@ def require(codec: str) -> None:
         context.width, context.height = TRIAL
         context.pix_fmt = facts.formats["yuv420p"]
         context.time_base = Fraction(1, 25)
-        context.open()
+        with ordinary_scheduling():
+            context.open()
     except (av.FFmpegError, ValueError) as error:
         wanted = "an NVIDIA card with a driver that offers NVENC" if "nvenc" in codec else "FFmpeg's libraries with it"
         raise UnsupportedEncoder(
@@ -167,7 +169,8 @@ def _stream(container: OutputContainer, video: Video, encoding: Encoding, thread
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me  # which field is first, each frame says itself
     context.options = options(encoding, video, threads)
     try:
-        context.open()
+        with ordinary_scheduling():
+            context.open()
     except av.FFmpegError as error:
         raise UnsupportedEncoder(f"video codec {encoding.codec} cannot encode this video: {error}") from error
     return stream

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from support.videos.clip import Clip, Sound, Words
 from support.videos.scene import scene
+from velum_pipeline.video.scheduling import ordinary_scheduling
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "avi": "avi", "ts": "mpegts"}
 ENCODER_THREADS = 2
@@ -37,7 +38,8 @@ def write(clip: Clip, path: Path) -> Path:
         cover = _cover_stream(out) if clip.cover else None
         if clip.chapters:
             out.set_chapters(_chapters(seconds))
-        packets = [packet for stream in videos for packet in _pictures(clip, stream)]
+        with ordinary_scheduling():
+            packets = [packet for stream in videos for packet in _pictures(clip, stream)]
         for stream, sound in zip(sounds, clip.sounds, strict=True):
             packets += _tones(stream, sound, seconds)
         if cover is not None:
