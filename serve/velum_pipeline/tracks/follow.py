@@ -26,18 +26,18 @@ Bytes = NDArray[np.uint8]
 Window = tuple[int, int, int, int]
 """Left, top, right, bottom."""
 
-SIDE = 36.0
-"""Pixels of the box in crops: a face's eyes and mouth are told apart, and half its size is 18 pixels of motion."""
+SIDE = 24.0
+"""Pixels of the box in crops: no less certain than 36, at two thirds of the time."""
 ENLARGED = 3.0
 """Times, at most: nothing comes of more, and windows then are as large as the smallest box."""
-ROOM = 0.8, 3.0
+ROOM = 0.55, 3.0
 """Sizes of the box, and pixels, that a crop shows on each side of it."""
 LEAST = 8
 """Pixels that must be left of a crop at the picture's edge."""
 LK = {
-    "winSize": (11, 11),
-    "maxLevel": 2,  # motion of 20 pixels of a crop is found
-    "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 8, 0.03),
+    "winSize": (9, 9),
+    "maxLevel": 2,  # motion of 16 pixels of a crop is found
+    "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.04),
     "minEigThreshold": 1e-3,  # what has less texture than that, as OpenCV counts it, cannot be followed
 }
 BACK = 1.0
@@ -59,8 +59,8 @@ def _grid(count: int, first: float, last: float) -> Floats:
 
 
 _INSIDE = _grid(4, 0.14, 0.86)
-_FRAME = _grid(6, -0.5, 1.5)
-_POINTS = np.concatenate([_INSIDE, _FRAME[(np.abs(_FRAME - 0.5) > 0.8).any(axis=1)]])
+_FRAME = _grid(5, -0.35, 1.35)
+_POINTS = np.concatenate([_INSIDE, _FRAME[(np.abs(_FRAME - 0.5) > 0.6).any(axis=1)]])
 """Of a box of side 1."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detections import Detections, Floats, Mask, Masks
-from velum_pipeline.tracks import fill, links, outlines
+from velum_pipeline.tracks import fill, links, outlines, trails
 from velum_pipeline.tracks.follow import Luma
 from velum_pipeline.tracks.nodes import FAR, NONE, Ids, Look, Nodes
 from velum_pipeline.tracks.scenes import Scenes
@@ -120,9 +120,24 @@ class Lane:
         links.join(self._nodes, look)
         count_weak(self._nodes, look, self._windows.weak)
 
+    def _part(self, look: Look, luma: Luma) -> None:
+        """Undo links from this look over holes where two objects are seen: both then are covered beyond their ends.
+
+        Not before it is settled which detections count: there are many more that do not.
+        """
+        nodes, ids = self._nodes, look.ids
+        boxes, clock, after = nodes.boxes, nodes["time"], nodes["after"]
+        for one in ids[nodes.flags("hit")[ids] & (after[ids] != NONE) & (nodes["near_after"][ids] == NONE)].tolist():
+            other = int(after[one])
+            if trails.elsewhere(luma, boxes[one], look.ordinal, boxes[other], int(clock[other])):
+                after[one], nodes.flags("parted")[other] = NONE, True
+
     def _lay(self, index: int) -> None:
         """Lay down rows: a look's own, those of holes that end with it, those beyond ends that it shows to be ends."""
         nodes, look = self._nodes, self._looks[index]
+        nodes["before"][look.ids[nodes.flags("parted")[look.ids]]] = NONE
+        if self._luma is not None:
+            self._part(look, self._luma)
         ids = look.ids
         hit, before = nodes.flags("hit"), nodes["before"][ids]
         follows = (before != NONE) & hit[before]

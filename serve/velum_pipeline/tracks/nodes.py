@@ -31,6 +31,7 @@ ROW = np.dtype(
         ("wanted_after", np.int64),  # of what ends here: the best beginning to go on with, and at what cost
         ("wanted_cost", np.float64),
         ("doubt", np.bool_),  # whether the link to what is before may be between two objects
+        ("parted", np.bool_),  # whether what it is linked to before is seen to be another object
         ("before", np.int64),  # the links in the end
         ("after", np.int64),
         ("since", np.int64),  # frames since the last strong detection along links
@@ -117,7 +118,7 @@ class Nodes:
         rows["box"] = found.boxes
         rows["scale"] = scales(found.boxes.astype(np.float64))
         rows["row"] = np.arange(len(found))
-        rows["rated"] = rows["doubt"] = False
+        rows["rated"] = rows["doubt"] = rows["parted"] = False
         rows["wanted_cost"] = np.inf
         rows["since"] = FAR
         rows["track"] = NONE

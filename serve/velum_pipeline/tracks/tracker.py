@@ -18,6 +18,10 @@ them, provided that
   where hits are seen to be less steady, boxes grow by what they are off.
 
 Where two objects cross and it stays open which is which, both are extended from both sides. A scene cut ends tracks.
+
+That is what boxes alone can promise, and on a hand-held camera it is boxes of many times the object's area. Given the
+frames' luma, objects are followed by their pixels beyond their ends and through holes (`follow`, `trails`): boxes then
+are little larger than what they hide, and links over holes between what is seen to be two objects are undone.
 """
 
 from __future__ import annotations

@@ -29,6 +29,22 @@ DOUBT = 0.05
 """The same on top where all is in doubt, and where nothing could be followed any more."""
 FARTHEST = 1.0
 """Scales: how far a line leads at most. Over ten frames a hand's shake is worth more than it."""
+ELSEWHERE = 0.3
+"""Of the smaller box, that the larger must cover for both to be of one object."""
+
+
+def elsewhere(luma: Luma, box: Floats, at: int, other: Floats, until: int) -> bool:
+    """Whether pixels tell that the box (4,) in frame ``at`` is not of the object of another, in the later ``until``.
+
+    They do so only where what is in the first is surely to be seen in the later frame, in another place.
+    """
+    way = follow(luma, box, at, range(at + 1, until + 1))
+    if way.followed < until - at or way.alike[-1] < SURE:
+        return False
+    there = way.boxes[-1]
+    common = np.maximum(np.minimum(there[2:], other[2:]) - np.maximum(there[:2], other[:2]), 0.0)
+    least = min(float(np.prod(there[2:] - there[:2])), float(np.prod(other[2:] - other[:2])))
+    return float(np.prod(common)) < ELSEWHERE * least
 
 
 def trail(luma: Luma, box: Floats, at: int, to: Sequence[int], line: Boxes) -> tuple[Boxes, Floats, Floats]:
