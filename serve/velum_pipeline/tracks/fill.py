@@ -9,6 +9,9 @@ an object may stand still or move on, so both are covered, and all between. On t
 
 with, between two hits, ``BEND / 2 * frames to one * frames to the other`` as the last term, the most by which a way
 whose acceleration is at most ``BEND`` leaves its chord.
+
+All that is what boxes tell. Where frames can be looked at, pixels tell more, and what boxes tell counts only as far as
+the pixels leave it in doubt (`trails`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 While the pixels look like what they were, the object is where they are. The less they do, the more it may have gone
 elsewhere: with what surrounds it, or on along its line, as something that passes behind a post does; both then are
-covered as well. Growth is what boxes of hits on a hand-held street video were seen to need (``START`` and so on).
+covered as well. Growth was chosen on a hand-held street video with small, flickering faces: of hits left out ten frames
+long, 96 to 99 % then are covered by nine tenths or more, where boxes alone, half as large again, covered 92 to 98 %.
 """
 
 from __future__ import annotations
