@@ -31,11 +31,11 @@ from velum_serve.stages import stage
 from velum_serve.videos import plan as plans
 from velum_serve.videos.coordinator import Coordinator
 from velum_serve.videos.cutting import Lengths, Numbers
-from velum_serve.videos.parts import DamagedPart, Parts
+from velum_serve.videos.parts import DamagedPart, Part, Parts
 from velum_serve.videos.plan import Fence, Plan
 from velum_serve.videos.progress import Meter, Told
 from velum_serve.videos.result import write_result
-from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
+from velum_serve.videos.runs import RunOrder, Runs, SourceAt, VideoSettings
 from velum_serve.videos.runs import Told as ToldFrames
 from velum_serve.videos.threads import in_thread, uninterrupted
 
@@ -156,29 +156,10 @@ async def _made(
 ) -> Any:
     parts = Parts(tools.storage.outputs, order.work, plan)
     source = tools.runs.source_at(kept)
-
-    def run_order(numbers: Numbers) -> RunOrder:
-        names = {"task": order.task, "uid": order.uid, "attempt": order.attempt, "work": order.work}
-        return RunOrder(**names, plan=plan.id, numbers=numbers, source=source, spec=order.spec)
-
-    async def local(numbers: Numbers, frames: ToldFrames) -> None:
-        await tools.runs.perform(run_order(numbers), plan, video, frames)
-
     done = await parts.finished()
     meter = Meter(video.frames, plan.frames(list(done)), told)
     for repair in range(1 + REPAIRS):
-        coordinator = Coordinator(
-            plan=plan,
-            parts=parts,
-            meter=meter,
-            local=local,
-            offer=lambda numbers: tools.offer(run_order(numbers).model_dump(mode="json", by_alias=True)),
-            helpers=tools.offers,
-            turn=tools.runs.turn,
-            lengths=tools.lengths,
-            done=done,
-        )
-        done = await coordinator.finish()
+        done = await _coordinator(order, plan, video, source, parts, meter, tools, done).finish()
         ordered = [done[number] for number in sorted(done)]
         ranges = tools.runs.ranges(source)
         write = partial(write_result, order, video, options, ordered, parts, ranges, folder, tools.settings.folder)
@@ -191,3 +172,33 @@ async def _made(
             logger.warning("%s", error)
             del done[error.number]
     raise AssertionError("unreachable")
+
+
+def _coordinator(
+    order: WorkOrder,
+    plan: Plan,
+    video: Video,
+    source: SourceAt,
+    parts: Parts,
+    meter: Meter,
+    tools: VideoTools,
+    done: dict[int, Part],
+) -> Coordinator:
+    def run_order(numbers: Numbers) -> RunOrder:
+        names = {"task": order.task, "uid": order.uid, "attempt": order.attempt, "work": order.work}
+        return RunOrder(**names, plan=plan.id, numbers=numbers, source=source, spec=order.spec)
+
+    async def local(numbers: Numbers, frames: ToldFrames) -> None:
+        await tools.runs.perform(run_order(numbers), plan, video, frames)
+
+    return Coordinator(
+        plan=plan,
+        parts=parts,
+        meter=meter,
+        local=local,
+        offer=lambda numbers: tools.offer(run_order(numbers).model_dump(mode="json", by_alias=True)),
+        helpers=tools.offers,
+        turn=tools.runs.turn,
+        lengths=tools.lengths,
+        done=done,
+    )

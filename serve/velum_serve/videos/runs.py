@@ -42,7 +42,7 @@ WORD_SECONDS = 0.5
 Told = Callable[[int], None]
 
 
-FAST = {"x264": "veryfast", "x265": "veryfast", "svtav1": "10", "h264_nvenc": "p4", "hevc_nvenc": "p4"}
+FAST = {"x264": "veryfast", "x265": "veryfast", "svtav1": "8", "h264_nvenc": "p4", "hevc_nvenc": "p4"}
 """The preset of each codec that is used where none is set: about as fast as the detectors are, or faster."""
 
 
