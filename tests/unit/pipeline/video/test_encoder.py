@@ -145,12 +145,6 @@ def test_samples_above_ten_bits_are_cut_and_end_no_process(tmp_path: Path) -> No
     assert min(luma(frame).min() for frame in shown) > 1000
 
 
-def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
-    video = described(range(0, 512 * 25, 512))
-    one, other = (written(tmp_path / name, video, X264, frames(video), threads=2) for name in ("a.nut", "b.nut"))
-    assert one.read_bytes() == other.read_bytes()
-
-
 def test_a_frame_is_as_it_was_after_it_was_written(tmp_path: Path) -> None:
     video = described(range(-512, 512 * 4, 512))
     made = list(frames(video))
