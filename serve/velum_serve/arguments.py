@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackRegistry
+from velum_pipeline.video.segments import SEGMENT_FRAMES
 from velum_serve.errors import ArgumentInvalid
-from velum_serve.videos.plan import SEGMENT_FRAMES
 
 
 class ReplicaArguments(BaseModel):

@@ -17,8 +17,6 @@ from velum_pipeline.video import subtitles, tags
 from velum_pipeline.video.opening import MAX_FAILURES
 
 COPIED = ("audio", "subtitle", "data")
-DEFAULT_STEP = 1
-"""Units of time between packets that do not say when they are decoded."""
 
 
 class Copied:

@@ -12,7 +12,7 @@ from velum_pipeline.detections import Detections
 from velum_pipeline.errors import StageFailed
 from velum_pipeline.options import Options
 from velum_pipeline.tracks import Cuts, Tracked, Tracker, weak
-from velum_pipeline.video import planes
+from velum_pipeline.video import planes, turns
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.reader import Decoded, decoded
 from velum_pipeline.video.source import Opener
@@ -74,8 +74,7 @@ def known(
 
 def _luma(each: Decoded, video: Video) -> planes.Plane:
     """A view of a frame's luma as it is displayed."""
-    luma = planes.samples(each.frame, video)[0][:, : video.width]
-    return np.rot90(luma[:, ::-1] if video.turn.mirrored else luma, video.turn.quarters)
+    return turns.displayed_view(planes.samples(each.frame, video)[0][:, : video.width], video.turn)
 
 
 def _found(

@@ -33,6 +33,11 @@ def displayed(pixels: Pixels, turn: Turn) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
+def displayed_view(pixels: Pixels, turn: Turn) -> Pixels:
+    """The same without a copy: a view, for what reads but a part of it."""
+    return np.rot90(pixels[:, ::-1] if turn.mirrored else pixels, turn.quarters)
+
+
 def stored(pixels: Pixels, turn: Turn) -> Pixels:
     """The way back: displayed pixels as they are stored; contiguous, and the same array if nothing is to be turned."""
     if turn.quarters:

@@ -23,7 +23,7 @@ from velum_pipeline.options import Method, Options
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import require
 from velum_pipeline.video.probe import VideoLimits, probe
-from velum_pipeline.video.segments import segments
+from velum_pipeline.video.segments import SEGMENT_FRAMES, segments
 from velum_serve.folder import AttemptFolder
 from velum_serve.reasons import failure
 from velum_serve.source import Kept
@@ -68,7 +68,7 @@ class VideoTools:
     lengths: Lengths
     offers: int = 0
     limits: VideoLimits = field(default_factory=VideoLimits)
-    segment_frames: int = plans.SEGMENT_FRAMES
+    segment_frames: int = SEGMENT_FRAMES
 
 
 async def run_video(

@@ -32,9 +32,6 @@ OWNER = "owner"
 
 KEY_BYTES = 16
 
-SEGMENT_FRAMES = 250
-"""Frames of a segment at least: about ten seconds are lost at most when a process dies, and a join is cheap."""
-
 
 def source_folder(work: str, attempt: int) -> str:
     """Return the key prefix of an attempt's copy of its source.

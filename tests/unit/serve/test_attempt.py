@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from support.serving import FACE_BOX, detections, find_face, order, picture, storage, tools
+from support.serving import FACE_BOX, detections, find_face, order, picture, tools
 from velum.api.reasons import INPUT_REASONS, Reason
 from velum.storage import Storage
 from velum.tasks.order import Failed, Manifest, Succeeded, WorkOrder
@@ -24,17 +23,6 @@ from velum_serve.attempt import Detect, run_attempt
 
 Pixels = NDArray[np.uint8]
 LEFT, TOP, RIGHT, BOTTOM = (int(each) for each in FACE_BOX)
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
-
-
-@pytest.fixture
-def stores(tmp_path: Path) -> Storage:
-    return storage(tmp_path)
 
 
 async def failing(

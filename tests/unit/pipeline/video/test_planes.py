@@ -150,6 +150,8 @@ def test_turns_are_numpys_and_go_back(turn: Turn) -> None:
         displayed = turns.displayed(stored, turn)
         assert np.array_equal(displayed, yuvframes.shown(stored, turn))
         assert np.array_equal(turns.stored(displayed, turn), stored)
+        assert np.array_equal(turns.displayed_view(stored, turn), displayed)
+        assert np.shares_memory(turns.displayed_view(stored, turn), stored)
 
 
 @given(data=st.data(), turn=st.sampled_from(TURNS))

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from support.operatorkit import mount, unmount, until, until_async
 from support.redsquares import Square, damaged, exposed, looking_for_red, made
-from support.serving import find_face, order, picture, storage, times, tools, video, video_tools
+from support.serving import find_face, order, picture, times, tools, video, video_tools
 from velum.api.reasons import Reason
 from velum.storage import Storage
 from velum.tasks.order import Failed, Manifest, Progress, Succeeded, WorkOrder
@@ -47,17 +47,6 @@ KEY = "in/a.jpg"  # what is in it decides, not its name
 TASK = "tasks/default/t1/"
 Pixels = NDArray[np.uint8]
 Detect = Callable[[Pixels, Options], Awaitable[Detections]]
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
-
-
-@pytest.fixture
-def stores(tmp_path: Path) -> Storage:
-    return storage(tmp_path)
 
 
 @pytest.fixture(scope="module")
