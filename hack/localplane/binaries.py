@@ -1,9 +1,12 @@
-"""Where etcd, kube-apiserver and kubectl come from.
+"""Where etcd, kube-apiserver and kubectl come from, and the tools that are built one by one.
 
 In this order: the folder that KUBEBUILDER_ASSETS names (the convention of envtest); the cache; a build with Go from the
 modules in `hack/gotools`, whose go.sum pins every byte. The cache folder is named by a hash of the go.mod and go.sum
 files and of the build's flags, so a version bump builds anew and old binaries stay for old checkouts. A build happens
 in a temporary folder that is renamed when complete: the cache holds either every program or none.
+
+`tool` gives one program of TOOLS, such as helm, in the same way but with a folder of its own: who changes its version
+does not build the API server anew.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from .locks import locked
 
 GOTOOLS = Path(__file__).resolve().parent.parent / "gotools"
 NAMES = ("etcd", "kube-apiserver", "kubectl")
+TOOLS = ("helm", "kubeconform")
 
 Say = Callable[[str], None]
 
@@ -40,6 +44,10 @@ class _Tool:
     ldflags: str = "-s -w"  # no symbol tables: a third of the size
 
 
+_HELM = GOTOOLS / "helm"
+_KUBECONFORM = GOTOOLS / "kubeconform"
+
+
 def find(environment: Mapping[str, str], say: Say) -> Path:
     """Give the folder that holds every program of NAMES, building them if need be.
 
@@ -48,13 +56,33 @@ def find(environment: Mapping[str, str], say: Say) -> Path:
     assets = environment.get("KUBEBUILDER_ASSETS")
     if assets:
         return _checked(Path(assets).absolute())
+    tools = _tools()
     cache = cache_root(environment) / "controlplane"
-    folder = cache / _key()
+    folder = cache / _key(tools)
     if _lacking(folder):
         with locked(cache, lambda: say("another build of the control plane is running: waiting for it")):
             if _lacking(folder):
-                _build(cache, folder, environment, say)
+                say("building the control plane with Go: once, about five minutes on two cores, 3 GB in Go's caches")
+                _build(cache, folder, tools, environment, say)
     return folder
+
+
+def tool(name: str, environment: Mapping[str, str], say: Say) -> Path:
+    """Give the program `name` of TOOLS: out of KUBEBUILDER_ASSETS if it is there, else the cache, else built.
+
+    Raises ToolsMissing or BuildFailed.
+    """
+    given = Path(environment.get("KUBEBUILDER_ASSETS") or os.devnull) / name
+    if os.access(given, os.X_OK) and given.is_file():
+        return given.absolute()
+    wanted = _single(name)
+    cache = cache_root(environment) / "tools" / name
+    folder = cache / _key([wanted])
+    if _lacking(folder, [name]):
+        with locked(cache, lambda: say(f"another build of {name} is running: waiting for it")):
+            if _lacking(folder, [name]):
+                _build(cache, folder, [wanted], environment, say)
+    return folder / name
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:
@@ -62,8 +90,8 @@ def cache_root(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("VELUM_CACHE") or Path.home() / ".cache" / "velum").absolute()
 
 
-def _lacking(folder: Path) -> list[str]:
-    return [name for name in NAMES if not os.access(folder / name, os.X_OK) or (folder / name).is_dir()]
+def _lacking(folder: Path, names: Iterable[str] = NAMES) -> list[str]:
+    return [name for name in names if not os.access(folder / name, os.X_OK) or (folder / name).is_dir()]
 
 
 def _checked(folder: Path) -> Path:
@@ -77,11 +105,9 @@ def _checked(folder: Path) -> Path:
 
 def _tools() -> list[_Tool]:
     kubernetes, etcd = GOTOOLS / "kubernetes", GOTOOLS / "etcd"
-    version = re.search(r"k8s\.io/kubernetes (v\S+)", (kubernetes / "go.mod").read_text())
-    if version is None:
-        raise BuildFailed(f"{kubernetes / 'go.mod'} does not require k8s.io/kubernetes")
+    version = _required(kubernetes, "k8s.io/kubernetes")
     # Without it the servers call themselves v0.0.0-master, and kubectl warns about the skew.
-    stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={version[1]}"
+    stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
     return [
         _Tool("etcd", etcd, "go.etcd.io/etcd/server/v3"),
         _Tool("kube-apiserver", kubernetes, "k8s.io/kubernetes/cmd/kube-apiserver", stamp),
@@ -89,24 +115,41 @@ def _tools() -> list[_Tool]:
     ]
 
 
-def _key() -> str:
+def _single(name: str) -> _Tool:
+    match name:
+        case "helm":
+            version = _required(_HELM, "helm.sh/helm/v4")
+            stamp = f"-s -w -X helm.sh/helm/v4/internal/version.version={version}"
+            return _Tool(name, _HELM, "helm.sh/helm/v4/cmd/helm", stamp)
+        case "kubeconform":
+            stamp = f"-s -w -X main.version={_required(_KUBECONFORM, 'github.com/yannh/kubeconform')}"
+            return _Tool(name, _KUBECONFORM, "github.com/yannh/kubeconform/cmd/kubeconform", stamp)
+    raise BuildFailed(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
+
+
+def _required(module: Path, path: str) -> str:
+    version = re.search(rf"{re.escape(path)} (v\S+)", (module / "go.mod").read_text())
+    if version is None:
+        raise BuildFailed(f"{module / 'go.mod'} does not require {path}")
+    return version[1]
+
+
+def _key(tools: Iterable[_Tool]) -> str:
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {sorted(_BUILD_ENVIRONMENT.items())}".encode())
-    for tool in _tools():
+    for tool in tools:
         digest.update(f"\0{tool.name} {tool.package} {tool.ldflags}\0".encode())
         digest.update((tool.module / "go.mod").read_bytes())
         digest.update((tool.module / "go.sum").read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _build(cache: Path, folder: Path, environment: Mapping[str, str], say: Say) -> None:
+def _build(cache: Path, folder: Path, tools: Sequence[_Tool], environment: Mapping[str, str], say: Say) -> None:
     env = {**environment, **_BUILD_ENVIRONMENT}
-    go = _go(env)
-    say("building the control plane with Go: once, about five minutes on two cores, and 3 GB in Go's caches")
+    go = _go(tools, env)
     for abandoned in cache.glob("build-*"):  # of a build that was killed; the lock says that none runs now
         shutil.rmtree(abandoned, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix="build-", dir=cache))
     try:
-        tools = _tools()
         for number, tool in enumerate(tools, start=1):
             say(f"[{number}/{len(tools)}] {tool.name}")
             seconds = _compile(go, tool, scratch, env, say)
@@ -139,19 +182,18 @@ def _compile(go: str, tool: _Tool, target: Path, env: Mapping[str, str], say: Sa
     return time.monotonic() - begun
 
 
-def _go(env: Mapping[str, str]) -> str:
+def _go(tools: Sequence[_Tool], env: Mapping[str, str]) -> str:
     """The go command, once it is known to be new enough (it may fetch a newer toolchain of itself)."""
-    wanted = max(_go_directive(tool.module) for tool in _tools())
+    wanted = max(_go_directive(tool.module) for tool in tools)
     advice = (
         f"Install Go {'.'.join(map(str, wanted))} or later (https://go.dev/dl/), "
-        f"or set KUBEBUILDER_ASSETS to a folder with {', '.join(NAMES)}."
+        f"or set KUBEBUILDER_ASSETS to a folder with {', '.join(tool.name for tool in tools)}."
     )
     go = shutil.which("go", path=env.get("PATH"))
     if go is None:
-        raise ToolsMissing(f"The control plane is built from source, and there is no `go` on the PATH. {advice}")
+        raise ToolsMissing(f"{tools[0].name} is built from source, and there is no `go` on the PATH. {advice}")
     # In a module's folder, where Go says (or fetches) the version that it would build with.
-    module = GOTOOLS / "kubernetes"
-    answer = subprocess.run([go, "version"], cwd=module, env=env, capture_output=True, text=True, check=False)
+    answer = subprocess.run([go, "version"], cwd=tools[-1].module, env=env, capture_output=True, text=True, check=False)
     found = re.search(r"\bgo(\d+)\.(\d+)(?:\.(\d+))?", answer.stdout)
     if answer.returncode or found is None or tuple(int(part or 0) for part in found.groups()) < wanted:
         said = (answer.stdout + answer.stderr).strip() or f"`go version` ended with status {answer.returncode}"

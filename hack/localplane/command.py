@@ -64,6 +64,11 @@ def _print_assets(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _print_tool(arguments: argparse.Namespace) -> int:
+    print(binaries.tool(arguments.name, os.environ, _say))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hack/controlplane", description=_DESCRIPTION, epilog=_ENVIRONMENT)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -74,9 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         ("down", _down, [state], "end it and remove its state"),
         ("status", _status, [state], "how it stands; status 0 if ready"),
         ("assets", _print_assets, [], "print the folder of etcd, kube-apiserver and kubectl, building them if need be"),
+        ("tool", _print_tool, [], f"print the path of one of {', '.join(binaries.TOOLS)}, building it if need be"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run)
+        if name == "tool":
+            command.add_argument("name", choices=binaries.TOOLS)
         if name == "up":
             command.add_argument("--kubeconfig", type=Path, required=True, metavar="FILE", help="written, mode 0600")
     return top
