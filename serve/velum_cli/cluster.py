@@ -1,7 +1,10 @@
-"""The parts of a cluster: the operator, an ingress, and the store on the API server that both use."""
+"""The parts of a cluster: the operator, an ingress, and the store on the API server that both use.
+
+What only one of them needs is imported when it runs: the operator's image has no web server and no codecs, the
+ingress's no kopf.
+"""
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +19,8 @@ from velum.errors import NotFound, Unavailable
 from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
-from velum_cli import listen
-from velum_ingress.app import create_app
-from velum_operator.run import run_operator as operate
 
-log = logging.getLogger(__name__)
-
-__all__ = ["kubernetes_store", "operate", "run_ingress", "run_operator"]
+__all__ = ["kubernetes_store", "run_ingress", "run_operator"]
 
 CRD_WAIT_SECONDS = 15
 """The API server serves a new resource type within a second or two."""
@@ -78,11 +76,16 @@ async def _served(store: KubernetesStore) -> None:
 
 async def run_operator(settings: Settings, kubeconfig: Path | None) -> None:
     """Run the operator until SIGTERM."""
+    from velum_operator.run import run_operator as operate  # noqa: PLC0415
+
     await operate(settings, kubeconfig, _stop_on_signal())
 
 
 async def run_ingress(settings: Settings, kubeconfig: Path | None) -> None:
     """Run one ingress until SIGTERM."""
+    from velum_cli import listen  # noqa: PLC0415
+    from velum_ingress.app import create_app  # noqa: PLC0415
+
     stop = _stop_on_signal()
     listen.check_tls(settings.api)
     listener = listen.bind(settings.api)

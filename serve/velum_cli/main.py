@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,9 @@ from velum.settings import Settings
 from velum_cli import flags
 from velum_cli.folders import cache_folder
 from velum_pipeline.errors import PipelineError
-from velum_pipeline.packs.registry import PackRegistry
+
+if TYPE_CHECKING:  # each image of a cluster holds the packages of its own command only
+    from velum_pipeline.packs.registry import PackRegistry
 
 app = typer.Typer(
     name="velum",
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Model packs: what there is, and getting their weights.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+
+ALL = "velum[operator,ingress,serve]"
 
 
 @contextmanager
@@ -47,7 +51,9 @@ def _spoken(log_level: str | None = None) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _registry(settings: Settings) -> PackRegistry:
+def _registry(settings: Settings) -> "PackRegistry":
+    from velum_pipeline.packs.registry import PackRegistry  # noqa: PLC0415
+
     return PackRegistry(settings.serving.packs, cache_folder())
 
 
@@ -221,9 +227,12 @@ def ingress(
 
 
 def main() -> None:
-    """Run the command; Ctrl-C during start-up ends without a traceback."""
+    """Run the command; Ctrl-C during start-up ends without a traceback, and so does a package that is not here."""
     try:
         app()
+    except ModuleNotFoundError as error:  # an image, or an installation, holds the packages of its own commands only
+        sys.stderr.write(f"velum: this command needs {error.name}, which is not installed here: pip install '{ALL}'\n")
+        raise SystemExit(1) from error
     except KeyboardInterrupt:
         sys.stderr.write("velum: interrupted\n")
         os._exit(130)

@@ -132,9 +132,9 @@ class Up:
         """Run the controller; its metrics are shown by the ingress beside its own."""
         metrics = new_metrics(registry)
         if self._kubeconfig is not None:
-            from velum_cli import cluster  # noqa: PLC0415
+            from velum_operator.run import run_operator  # noqa: PLC0415
 
-            await cluster.operate(settings, self._kubeconfig, self._operator_stop, metrics=metrics)
+            await run_operator(settings, self._kubeconfig, self._operator_stop, metrics=metrics)
         else:
             await run_local(store, storage, settings, metrics[1], stop=self._operator_stop)
 
