@@ -31,6 +31,7 @@ from velum_pipeline.packs.manifest import MANIFEST, parse_manifest
 
 DETECTOR = "velum-street"
 OUTLINES = "velum-outline"
+NETWORKS = (DETECTOR, OUTLINES)
 CHOSEN = ("side", "margin", "threshold", "grow")
 """What the manifest says of outlines, as `hack/train outlines` chose it."""
 
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this step's flags."""
     parser.add_argument("--trunk", type=Path, help="PicoDet-S's weights, as for `hack/train detector`")
     parser.add_argument("--pack", type=Path, default=PACK, help="folder of the pack (%(default)s)")
-    parser.add_argument("--only", choices=(DETECTOR, OUTLINES), help="write this network alone")
+    parser.add_argument(
+        "--only", choices=NETWORKS, action="append", help="write this network alone; repeat (default: both)"
+    )
     parser.add_argument("--unfinished", action="store_true", help="take a detector whose training has not ended")
 
 
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
             made += write(network, name, form, other, Path(folder))
         for path in made:
             text = with_file(text, path)
-        if arguments.only != DETECTOR:
+        if OUTLINES in (arguments.only or NETWORKS):
             text = with_outlines(text, OUTLINES, chosen(arguments.work / outlines.FOLDER / CHOICE))
         parse_manifest(text, str(manifest))
         for path in made:
@@ -68,11 +71,12 @@ def networks(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module, Fo
 
     Raises CheckpointInvalid where a training has not come so far, RowsInvalid where it does not say how to draw.
     """
-    if arguments.only != OUTLINES:
+    wanted = arguments.only or NETWORKS
+    if DETECTOR in wanted:
         checkpoint = trained(arguments.work / FOLDER / CHECKPOINT, "detector")
         network = load_detector(trunk_path(arguments.trunk), checkpoint, unfinished=arguments.unfinished)
         yield DETECTOR, network, detector_form(), scene(128, 224)
-    if arguments.only != DETECTOR:
+    if OUTLINES in wanted:
         checkpoint = trained(arguments.work / outlines.FOLDER / outlines.CHECKPOINT, "outlines")
         drawer, choice = load_network(checkpoint), checkpoint.with_name(CHOICE)
         if (side := chosen(choice)["side"]) != drawer.side:

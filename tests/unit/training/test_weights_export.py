@@ -95,6 +95,9 @@ def test_without_a_checkpoint_it_says_which_step_is_missing(place: Path, capsys:
     assert "hack/train detector" in capsys.readouterr().err
     assert export(place, "--only", "velum-outline") == 2
     assert "hack/train outlines" in capsys.readouterr().err
+    outlined(place)
+    assert export(place, "--only", "velum-street", "--only", "velum-outline") == 2  # both are meant, not the last
+    assert "hack/train detector" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
