@@ -46,6 +46,9 @@ ERROR_TEXT = 500
 """Characters of an unexpected answer that are shown: enough to recognise it."""
 
 
+MEDIA_TYPE_LENGTH = 127
+"""As the resource types allow for `status.mediaType`."""
+
 MOST_SECONDS = 365 * 86_400.0
 """The longest estimate that is believed: it is added to a date."""
 
@@ -133,10 +136,16 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 def parse_progress(body: Any) -> Progress:
     """Return the progress that a replica tells. Raises ValueError, KeyError or TypeError for nonsense."""
     frames, of, seconds = int(body["frames"]), int(body["of"]), float(body["seconds_left"] or 0)
-    kept = int(body.get("kept", 0))
-    if not (0 <= kept <= frames <= of and math.isfinite(seconds)):
+    kept, media_type = int(body.get("kept", 0)), body.get("media_type")
+    if not (0 <= kept <= frames <= of and math.isfinite(seconds)) or not _is_type(media_type):
         raise ValueError(f"progress {body}")
-    return Progress(frames, of, None if body["seconds_left"] is None else min(max(seconds, 0.0), MOST_SECONDS), kept)
+    left = None if body["seconds_left"] is None else min(max(seconds, 0.0), MOST_SECONDS)
+    return Progress(frames, of, left, kept, media_type)
+
+
+def _is_type(told: Any) -> bool:
+    """Whether it is a media type that a status has room for, or nothing."""
+    return told is None or (isinstance(told, str) and 0 < len(told) <= MEDIA_TYPE_LENGTH)
 
 
 def parse_outcome(order: WorkOrder, body: Any) -> Outcome:

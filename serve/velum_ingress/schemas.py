@@ -39,6 +39,7 @@ class Task(_Shape):
     skipped_frames: int | None = Field(description="Of a video: frames that could not be decoded and were left out.")
     finish_estimate: str | None = Field(description="Of a video that is worked on: when that will probably end.")
     left_out: list[str] | None = Field(description="Of a video: streams that the result does not have, in words.")
+    converted: list[str] | None = Field(description="Of a video: streams that it has in another form, in words.")
 
 
 class Problem(BaseModel):

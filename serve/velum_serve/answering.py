@@ -38,4 +38,5 @@ def progress_document(progress: Progress) -> Document:
         "of": progress.of,
         "seconds_left": None if left is None else round(left, 1),
         "kept": progress.kept,
+        "media_type": progress.media_type,
     }

@@ -53,6 +53,7 @@ FULL: dict[str, dict[str, Any]] = {
                 **dict.fromkeys(("anonymised", "binaryMask", "instanceMask", "metadata", "metadataIndex"), FILE),
                 "detections": {"face": 2},
                 "leftOut": ["a second video stream"],
+                "converted": ["stream 2 (subtitle, subrip) to mov_text"],
             },
             "frames": {"done": 1, "of": 2},
             "webhook": {"state": "Pending", "nextAttemptAt": NOW},

@@ -55,8 +55,8 @@ class FrameCount(Frozen):
     kept: int = Field(0, ge=0, description="Frames that earlier attempts had finished when the last one began.")
 
 
-LeftOut = Annotated[str, Field(max_length=512)]
-"""One thing that was not taken over from the source, in words."""
+Words = Annotated[str, Field(max_length=512)]
+"""What became of one thing that the source has."""
 
 
 class TaskResult(Frozen):
@@ -77,8 +77,11 @@ class TaskResult(Frozen):
     skipped_frames: int | None = Field(
         None, ge=0, description="Of a video: frames that could not be decoded; they are not in the result."
     )
-    left_out: tuple[LeftOut, ...] = Field(
+    left_out: tuple[Words, ...] = Field(
         (), max_length=64, description="Of a video: streams and data that the result does not have, in words."
+    )
+    converted: tuple[Words, ...] = Field(
+        (), max_length=64, description="Of a video: streams that the result has in another form, in words."
     )
 
     def files(self) -> dict[str, ResultFile]:

@@ -79,6 +79,7 @@ def _of_video(task: AnonymizationTask) -> dict[str, Any]:
         "skipped_frames": result.skipped_frames if result is not None else None,
         "finish_estimate": None if status.finished else _time(status.estimated_finish_at),
         "left_out": list(result.left_out) if known and result is not None else None,
+        "converted": list(result.converted) if known and result is not None else None,
     }
 
 

@@ -78,13 +78,14 @@ class Progress:
     """How far an attempt at a video is: frames that are done, of how many, and for how long it will probably go on.
 
     seconds_left: None where nothing is done yet that would tell. kept: frames that earlier attempts had finished for
-    good when this one began.
+    good when this one began. media_type: of the source, by its bytes; None where the replica does not tell it.
     """
 
     frames: int
     of: int
     seconds_left: float | None
     kept: int = 0
+    media_type: str | None = None
 
     @property
     def percent(self) -> int:

@@ -28,8 +28,9 @@ def say(status: TaskStatus, phase: Phase, reason: Reason, message: str) -> TaskS
 def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> TaskStatus:
     """Return the status of a running attempt that is so far.
 
-    It changes with the whole percent and not otherwise: an hour of video costs a hundred writes, not one a second. It
-    may fall, when a later attempt finds less done than its predecessor had in hand.
+    The first word tells what the source is. After that it changes with the whole percent and not otherwise: an hour of
+    video costs a hundred writes, not one a second. It may fall, when a later attempt finds less done than its
+    predecessor had in hand.
 
     An attempt that finds more finished than its predecessor found forgives one failure: what fails further on each time
     comes to an end by itself, and a day of video outlives any number of replicas.
@@ -38,12 +39,15 @@ def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> 
         return status
     kept = 0 if status.frames is None else status.frames.kept
     further = progress.kept > kept
-    if status.frames is not None and progress.percent == status.progress_percent and not further:
+    media_type = progress.media_type or status.media_type
+    known = status.frames is not None and media_type == status.media_type
+    if known and progress.percent == status.progress_percent and not further:
         return status
     left = progress.seconds_left
     return status.model_copy(
         update={
             "failures": max(0, status.failures - further),
+            "media_type": media_type,
             "progress_percent": progress.percent,
             "frames": FrameCount(done=progress.frames, of=progress.of, kept=max(kept, progress.kept)),
             "estimated_finish_at": None if left is None else now + timedelta(seconds=left),

@@ -140,5 +140,5 @@ def seconds(packet: Packet[Stream]) -> Fraction:
 
 def _words(stream: Stream) -> str:
     context = getattr(stream, "codec_context", None)
-    name = context.name if context is not None else getattr(stream, "name", None)
+    name = context.codec.canonical_name if context is not None else getattr(stream, "name", None)
     return f"stream {stream.index} ({stream.type}{f', {name}' if name else ''})"

@@ -157,7 +157,7 @@ async def _made(
     parts = Parts(tools.storage.outputs, order.work, plan)
     source = tools.runs.source_at(kept)
     done = await parts.finished()
-    meter = Meter(video.frames, plan.frames(list(done)), told)
+    meter = Meter(video.media_type.mime, video.frames, plan.frames(list(done)), told)
     for repair in range(1 + REPAIRS):
         done = await _coordinator(order, plan, video, source, parts, meter, tools, done).finish()
         ordered = [done[number] for number in sorted(done)]

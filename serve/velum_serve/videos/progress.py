@@ -17,11 +17,14 @@ LONGEST_SECONDS = 10.0
 class Meter:
     """Counts the frames that are done, whoever does them, and tells of them.
 
-    of: frames of the video. done: those that an earlier attempt had finished. The count never falls: frames that were
-    lost with a process are counted once, when they were first done.
+    media_type: the source's. of: frames of the video. done: those that an earlier attempt had finished. The count never
+    falls: frames that were lost with a process are counted once, when they were first done.
     """
 
-    def __init__(self, of: int, done: int, told: Told, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, media_type: str, of: int, done: int, told: Told, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._media_type = media_type
         self._of = of
         self._finished = self._before = done
         self._running: dict[object, int] = {}
@@ -58,4 +61,4 @@ class Meter:
     def _now(self, now: float) -> Progress:
         done, seconds = self._most - self._before, now - self._started
         left = (self._of - self._most) * seconds / done if done > 0 else None
-        return Progress(self._most, self._of, left, self._before)
+        return Progress(self._most, self._of, left, self._before, self._media_type)

@@ -20,10 +20,10 @@ MP4 = "video/mp4"
 JSON = "application/json"
 OFFSETS = "application/octet-stream"
 
-MOST_LEFT_OUT = 64
+MOST_WORDS = 64
 """As many as a task's status has room for; a word for each, and for the rest together."""
 
-WORDS = 512
+WORD_LENGTH = 512
 
 
 def write_result(
@@ -48,13 +48,12 @@ def write_result(
         metadata, index, target = (scratch / each for each in ("metadata.json", "metadata.index", "anonymised.mp4"))
         videos: list[Path] = []
         told = assemble(_fetched(parts, store, scratch, videos, stopped), metadata, index)
-        left_out = video.left_out
+        left_out, converted = video.left_out, tuple[str, ...]()
         entries: dict[str, ResultFile] = {}
         if options.method is not Method.DETECT:
             with source.trusted():
-                left_out += join(
-                    source.opener(stopped), video, videos, target, gps=options.gps, skipped=skipped
-                ).left_out
+                made = join(source.opener(stopped), video, videos, target, gps=options.gps, skipped=skipped)
+            left_out, converted = left_out + made.left_out, made.converted
             for path in videos:
                 path.unlink()
             entries["anonymised"] = _written(target, MP4, folder, stopped)
@@ -66,15 +65,16 @@ def write_result(
         frames=video.frames,
         skipped_frames=skipped,
         left_out=bounded(left_out),
+        converted=bounded(converted),
         **entries,
     )
 
 
 def bounded(words: Sequence[str]) -> tuple[str, ...]:
     """Return the words, cut to what a status has room for."""
-    if len(words) > MOST_LEFT_OUT:
-        words = [*words[: MOST_LEFT_OUT - 1], f"{len(words) - MOST_LEFT_OUT + 1} more"]
-    return tuple(word[:WORDS] for word in words)
+    if len(words) > MOST_WORDS:
+        words = [*words[: MOST_WORDS - 1], f"{len(words) - MOST_WORDS + 1} more"]
+    return tuple(word[:WORD_LENGTH] for word in words)
 
 
 def _fetched(

@@ -23,7 +23,7 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
 KEYS = {
     "id", "status", "filename", "media_type", "progress", "created_at", "started_at", "finished_at", "error",
     "parameters", "webhook_status", "anonymised_link", "binary_mask_link", "instance_mask_link", "metadata_link",
-    "frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out",
+    "frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out", "converted",
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def test_video_links() -> None:
     assert document["metadata_link"] == "http://h/v1/file/t1/video/metadata"
 
 
-OF_VIDEOS = ("frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out")
+OF_VIDEOS = ("frames_done", "frames_total", "skipped_frames", "finish_estimate", "left_out", "converted")
 
 
 def test_of_pictures_nothing_is_told_that_only_videos_have() -> None:
@@ -91,7 +91,7 @@ def test_a_video_s_progress_is_told_in_frames_and_time() -> None:
     assert (document["frames_done"], document["frames_total"]) == (450, 1800)
     assert document["finish_estimate"] == "2026-01-02T03:04:35.678900Z"
     assert document["skipped_frames"] is None
-    assert document["left_out"] is None
+    assert document["left_out"] is document["converted"] is None
 
 
 def test_a_video_s_result_tells_what_it_lacks() -> None:
@@ -103,6 +103,7 @@ def test_a_video_s_result_tells_what_it_lacks() -> None:
         frames=1800,
         skipped_frames=3,
         left_out=("a second video stream",),
+        converted=("stream 2 (subtitle, subrip) to mov_text",),
     )
     status = done("video/x-matroska").model_copy(
         update={"result": result, "frames": FrameCount(done=1790, of=1800), "estimated_finish_at": MOMENT}
@@ -111,7 +112,7 @@ def test_a_video_s_result_tells_what_it_lacks() -> None:
         update={"conditions": (Condition(type="Complete", status="True", reason="R", last_transition_time=MOMENT),)}
     )
     document = task_document(task(finished), "http://h")
-    assert [document[key] for key in OF_VIDEOS] == [1800, 1800, 3, None, ["a second video stream"]]
+    assert [document[key] for key in OF_VIDEOS] == [1800, 1800, 3, None, [*result.left_out], [*result.converted]]
     assert "m.index" not in str(document)
 
 

@@ -161,18 +161,18 @@ async def test_nonsense_is_a_failed_attempt(ray: PlayedRay, dispatcher: ServeDis
     assert "makes no sense" in (await failed(dispatcher)).message
 
 
-def told(frames: int, of: int = 1800, seconds: float = 41.5) -> dict[str, Any]:
-    return {"progress": {"frames": frames, "of": of, "seconds_left": seconds}}
+def told(frames: int, of: int = 1800, seconds: float = 41.5, **more: Any) -> dict[str, Any]:
+    return {"progress": {"frames": frames, "of": of, "seconds_left": seconds, **more}}
 
 
 DONE = {"outcome": "succeeded", "manifest": GOOD}
 
 
 async def test_progress_comes_before_the_outcome(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
-    ray.answers.append(lines(told(0), told(120), DONE))
+    ray.answers.append(lines(told(0), told(120, media_type="video/mp4"), DONE))
     heard: list[Progress] = []
     assert isinstance(await dispatcher.run(ORDER, heard.append), Succeeded)
-    assert heard == [Progress(0, 1800, 41.5), Progress(120, 1800, 41.5)]
+    assert heard == [Progress(0, 1800, 41.5), Progress(120, 1800, 41.5, media_type="video/mp4")]
     assert [each.percent for each in heard] == [0, 6]
 
 
@@ -214,6 +214,7 @@ async def test_a_connection_that_breaks_mid_line_is_a_lost_worker(
         {"frames": 1, "of": 2, "seconds_left": 1, "kept": 2},
         {"frames": 1, "of": 0, "seconds_left": 1},
         {"frames": -1, "of": 2, "seconds_left": 1},
+        *({"frames": 1, "of": 2, "seconds_left": 1, "media_type": kind} for kind in ("", "v" * 128, 7, ["video/mp4"])),
         told(1),
     ],
 )

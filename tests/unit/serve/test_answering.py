@@ -14,12 +14,12 @@ async def test_progress_then_the_outcome() -> None:
     async def run(told: Told) -> dict[str, Any]:
         told(Progress(0, 9, None))
         await asyncio.sleep(0)
-        told(Progress(5, 9, 1.26, 2))
+        told(Progress(5, 9, 1.26, 2, "video/mp4"))
         return {"outcome": "succeeded"}
 
     assert [each async for each in documents(run)] == [
-        {"progress": {"frames": 0, "of": 9, "seconds_left": None, "kept": 0}},
-        {"progress": {"frames": 5, "of": 9, "seconds_left": 1.3, "kept": 2}},
+        {"progress": {"frames": 0, "of": 9, "seconds_left": None, "kept": 0, "media_type": None}},
+        {"progress": {"frames": 5, "of": 9, "seconds_left": 1.3, "kept": 2, "media_type": "video/mp4"}},
         {"outcome": "succeeded"},
     ]
 

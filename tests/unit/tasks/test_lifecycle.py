@@ -171,6 +171,15 @@ class TestProgress:
         assert (status.progress_percent, status.frames) == (0, FrameCount(done=0, of=120))
         assert status.estimated_finish_at is None
 
+    def test_the_first_word_tells_what_the_source_is(self) -> None:
+        first = replace(self.running, progress=Progress(0, 120, None, media_type="video/mp4"))
+        status = decide(task(RUNNING), first, NOW).status
+        assert status.media_type == "video/mp4"
+        silent = replace(self.running, progress=Progress(60, 120, None))
+        assert decide(task(status), silent, NOW).status.media_type == "video/mp4"
+        unknown = status.model_copy(update={"media_type": None})
+        assert decide(task(unknown), first, NOW).status.media_type == "video/mp4"
+
     def test_a_retry_tells_what_it_found_done(self) -> None:
         further = RUNNING.model_copy(update={"progress_percent": 57, "frames": FrameCount(done=68, of=120)})
         assert decide(task(further), self.running, NOW).status.progress_percent == 25

@@ -87,7 +87,7 @@ class Played:
         yield {"declined": True}
 
     def coordinator(self, helpers: int) -> Coordinator:
-        meter = Meter(FRAMES * ALL, 0, lambda _: None)
+        meter = Meter("video/mp4", FRAMES * ALL, 0, lambda _: None)
         turn = asyncio.Semaphore(1)
         return Coordinator(self.plan, self.parts, meter, self.local, self.offer, helpers, turn, LENGTHS)
 

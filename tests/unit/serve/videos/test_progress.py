@@ -3,6 +3,8 @@
 from velum.tasks.order import Progress
 from velum_serve.videos.progress import Meter
 
+MKV = "video/x-matroska"
+
 
 class Clock:
     def __init__(self) -> None:
@@ -14,12 +16,12 @@ class Clock:
 
 def metered(of: int, done: int = 0) -> tuple[Meter, Clock, list[Progress]]:
     clock, heard = Clock(), list[Progress]()
-    return Meter(of, done, heard.append, clock), clock, heard
+    return Meter(MKV, of, done, heard.append, clock), clock, heard
 
 
 def test_the_first_word_comes_at_once_and_knows_no_end() -> None:
     _, _, heard = metered(1000, 300)
-    assert heard == [Progress(300, 1000, None, 300)]
+    assert heard == [Progress(300, 1000, None, 300, MKV)]
 
 
 def test_runs_add_up_and_the_estimate_is_of_this_attempt() -> None:
@@ -29,8 +31,8 @@ def test_runs_add_up_and_the_estimate_is_of_this_attempt() -> None:
     clock.now += 10
     meter.at("b", 40)
     assert heard[1:] == [
-        Progress(360, 1000, 640 * 10 / 60, 300),
-        Progress(400, 1000, 600 * 20 / 100, 300),
+        Progress(360, 1000, 640 * 10 / 60, 300, MKV),
+        Progress(400, 1000, 600 * 20 / 100, 300, MKV),
     ]
 
 
@@ -72,4 +74,4 @@ def test_more_than_all_is_all() -> None:
     meter.end("a", 100)
     clock.now += 20
     meter.end("b", 10)
-    assert heard[-1] == Progress(100, 100, 0.0)
+    assert heard[-1] == Progress(100, 100, 0.0, media_type=MKV)

@@ -116,7 +116,7 @@ async def test_a_video_becomes_a_result(
     assert (manifest.uid, result.attempt, manifest.media_type) == ("u", 3, "video/mp4")
     assert (result.frames, result.skipped_frames, result.left_out) == (FRAMES, 0, ())
     assert result.detections == {"face": 2}
-    assert heard[0] == Progress(0, FRAMES, None)
+    assert heard[0] == Progress(0, FRAMES, None, media_type="video/mp4")
     assert await keys(stores, made.folder) == {
         "anonymised.mp4",
         "metadata.json",
