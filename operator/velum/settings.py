@@ -123,6 +123,7 @@ class ServingSettings(BaseSettings):
 
     dashboard: str = Field("http://127.0.0.1:8265", description="Ray's dashboard: where the serving config is PUT.")
     url: str = Field("http://127.0.0.1:8000", description="Ray Serve's HTTP proxy: where work orders go.")
+    rayservice: str = Field("", description="ConfigMap with the RayService for KubeRay; empty: Ray exists already.")
     token: SecretStr | None = Field(None, description="Ray's authentication token.")
     packs: Paths = Field((), description="Folders with model packs, as the replicas see them.")
     default_packs: Words = Field(

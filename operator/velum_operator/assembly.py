@@ -15,6 +15,7 @@ from velum.clock import Clock
 from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.store import Store
+from velum_operator.backend import ServingBackend
 from velum_operator.controller import Controller
 from velum_operator.dispatch import ServeDispatcher
 from velum_operator.janitor import Janitor
@@ -77,11 +78,18 @@ class Operator:
 
 @asynccontextmanager
 async def assembled(
-    store: Store, storage: Storage, settings: Settings, clock: Clock, metrics: ControllerMetrics, identity: str
+    store: Store,
+    storage: Storage,
+    settings: Settings,
+    clock: Clock,
+    metrics: ControllerMetrics,
+    identity: str,
+    backend: ServingBackend | None = None,
 ) -> AsyncIterator[Operator]:
     """Connect an operator; its connections are closed when the block ends.
 
     `identity` names the installation whose tasks are in the store; storage that another one owns is not swept.
+    `backend` serves the models; without one it is the Ray whose dashboard the settings name.
     """
     slots, echo = Slots(), Echo(clock)
     async with (
@@ -89,7 +97,7 @@ async def assembled(
         WebhookDeliverer(store, settings.webhook, settings.api.endpoint, clock) as deliverer,
         RayClient(settings.serving) as ray,
     ):
-        models = ModelKeeper(store, ray, slots, clock, settings, metrics)
+        models = ModelKeeper(store, backend or ray, slots, clock, settings, metrics)
         controller = Controller(
             store, storage, dispatcher, deliverer, models, slots, clock, settings.controller, metrics, echo
         )

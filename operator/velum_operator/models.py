@@ -1,9 +1,9 @@
 """Keeping Ray Serve in line with the models that tasks need.
 
 One loop looks at Ray, puts the config when it has to, and writes each model's `Ready` condition. A model is deployed
-when the first task needs it and stays as long as its resource exists: Serve scales it to zero replicas when it is idle,
-and keeping the application makes the next start quick. The config is put only when its hash changed or Ray lost an
-application (it was restarted).
+when the first task needs it (under KubeRay: at once) and stays as long as its resource exists: Serve scales it to zero
+replicas when it is idle, and keeping the application makes the next start quick. The config is put only when its hash
+changed, when Ray lost an application (it was restarted), or when the backend says that something else stands there.
 
 Room in a model (`velum_operator.slots`) is opened when Ray says that its application runs, and closed while Ray is
 away. So tasks wait in the queue instead of spending attempts on a server that is not there.
@@ -23,10 +23,10 @@ from velum.errors import Conflict, NotFound, Unavailable
 from velum.settings import Settings
 from velum.shipped import way_to
 from velum.tasks.store import ModelEvent, ModelStore
+from velum_operator.backend import Application, Deployed, ServingBackend
 from velum_operator.desk import newer
 from velum_operator.errors import ServingRefused
 from velum_operator.metrics import ControllerMetrics
-from velum_operator.rayapi import Application, Deployed, RayClient
 from velum_operator.readiness import State, readiness, state_of
 from velum_operator.reconcile import Seen
 from velum_operator.serving import build_serving_config, capacity, config_hash
@@ -46,6 +46,10 @@ REFUSED_SECONDS = 30.0
 SERVING = frozenset({"RUNNING", "UNHEALTHY"})
 """Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
 
+CLOSED = frozenset({"NOT_STARTED", "DEPLOY_FAILED"})
+"""Ray's words for an application that is given no more work. With any other the room stays as it is: one that is being
+updated still serves."""
+
 TROUBLE = frozenset({Reason.DEPLOY_FAILED, Reason.RAY_UNAVAILABLE})
 """What is logged when a model comes to it: somebody has to do something."""
 
@@ -56,7 +60,7 @@ class ModelKeeper:
     def __init__(
         self,
         store: ModelStore,
-        ray: RayClient,
+        ray: ServingBackend,
         slots: Slots,
         clock: Clock,
         settings: Settings,
@@ -164,13 +168,14 @@ class ModelKeeper:
 
     async def _apply(self, deployed: Deployed) -> bool:
         """Put the config if it has to be; tell whether it was put."""
-        self._wanted.update(name for name in deployed.applications if name in self._models)
+        served = self._models if self._ray.in_advance else deployed.applications
+        self._wanted.update(name for name in served if name in self._models)
         serve = [self._models[name] for name in sorted(self._wanted) if name in self._models]
-        if not serve and not deployed.applications:
+        if not (serve or deployed.applications or deployed.stale):
             return False
         config = build_serving_config(serve, self._settings)
         digest = config_hash(config)
-        lost = any(model.name not in deployed.applications for model in serve)
+        lost = deployed.stale or any(model.name not in deployed.applications for model in serve)
         if digest == self._applied and not lost:
             return False
         if digest == self._refused[0] and time.monotonic() < self._refused[1]:
@@ -195,13 +200,13 @@ class ModelKeeper:
             application = deployed.applications.get(model.name) if deployed is not None else None
             if application is not None and application.status in SERVING:
                 self._open(model)
-            elif deployed is None or application is None or application.status == "DEPLOY_FAILED":
+            elif deployed is None or application is None or application.status in CLOSED:
                 self._close(model.name)
             state = state_of(model.name in self._wanted, deployed is not None, application, trouble)
             self._tell(model.name, state)
             if deployed is not None:  # while Ray is away, what it said last holds
                 self._judge(model.name, state.reason is Reason.DEPLOY_FAILED and model.name not in self._opened)
-            await self._write(model, state)
+            await self._write(model, state, deployed.endpoints if deployed is not None else None)
 
     def _tell(self, name: str, state: State) -> None:
         """Log it when a model gets into trouble, and out of it: once per change, not at every look."""
@@ -218,8 +223,9 @@ class ModelKeeper:
             self._failed ^= {name}
             self.changed(name)
 
-    async def _write(self, model: AnonymizationModel, state: State) -> None:
-        status = readiness(model, state, self._clock.now())
+    async def _write(self, model: AnonymizationModel, state: State, endpoints: int | None) -> None:
+        endpoint = f"{self._settings.serving.url.rstrip('/')}/{model.name}"
+        status = readiness(model, state, self._clock.now(), endpoint=endpoint, endpoints=endpoints)
         if status == model.status:
             return
         try:

@@ -4,19 +4,17 @@
 authentication on (the default for clusters since Ray 2.52) both want `Authorization: Bearer <token>`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
 
 from velum.errors import Unavailable
 from velum.settings import ServingSettings
+from velum_operator.backend import PART, Application, Deployed
 from velum_operator.errors import ServingRefused
 from velum_operator.serving import DEPLOYMENT
-
-PART = "Ray Serve"
 
 READ_SECONDS = 10.0
 """How long a look at Ray may take."""
@@ -24,31 +22,23 @@ READ_SECONDS = 10.0
 APPLY_SECONDS = 120.0
 """How long a config may take to be accepted: the first one starts Serve's controller and proxies."""
 
+STARTUP_FAILED = "REPLICA_STARTUP_FAILED"
+"""Ray's word for why a deployment is unhealthy, when no replica could be started. It calls a deployment that failed so
+while it scaled up from nothing UNHEALTHY and not DEPLOY_FAILED (DeploymentStatusInfo.handle_transition), although none
+answers."""
+
 TEXT = 1000
 """Characters of a refusal that are shown."""
-
-
-@dataclass(frozen=True)
-class Application:
-    """What Ray says about one application: its status word, why, and how many replicas run."""
-
-    status: str
-    message: str = ""
-    replicas: int = 0
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What Ray serves now."""
-
-    applications: Mapping[str, Application] = field(default_factory=dict)
 
 
 class RayClient:
     """Talks to one dashboard. Use as an async context manager."""
 
+    in_advance = False  # each application starts with a replica, which is for tasks that are there
+
     def __init__(self, settings: ServingSettings) -> None:
-        self._url = f"{settings.dashboard.rstrip('/')}/api/serve/applications/"
+        self._dashboard = settings.dashboard.rstrip("/")
+        self._url = f"{self._dashboard}/api/serve/applications/"
         self._headers: dict[str, str] = {}
         if settings.token is not None:
             self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
@@ -72,6 +62,12 @@ class RayClient:
             except (ValueError, TypeError, AttributeError) as error:
                 raise Unavailable(PART, f"{self._url} gave an answer that makes no sense: {error}") from error
 
+    async def version(self) -> str:
+        """Return the version of Ray that runs there. Raises Unavailable."""
+        async with self._call("GET", READ_SECONDS, url=f"{self._dashboard}/api/version") as response:
+            await _accepted(response)
+            return str((await response.json())["ray_version"])
+
     async def apply(self, config: dict[str, Any]) -> None:
         """Make Ray serve exactly this. Raises Unavailable, and ServingRefused when the config is at fault."""
         async with self._call("PUT", APPLY_SECONDS, config) as response:
@@ -80,17 +76,19 @@ class RayClient:
             await _accepted(response)
 
     @asynccontextmanager
-    async def _call(self, method: str, seconds: float, body: Any = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _call(
+        self, method: str, seconds: float, body: Any = None, url: str = ""
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise Unavailable(PART, "the client is closed")
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        timeout, url = aiohttp.ClientTimeout(total=seconds), url or self._url
         try:
-            async with self._session.request(method, self._url, json=body, timeout=timeout) as response:
+            async with self._session.request(method, url, json=body, timeout=timeout) as response:
                 yield response
         except TimeoutError as error:
-            raise Unavailable(PART, f"{self._url} gave no answer within {seconds:g} s") from error
+            raise Unavailable(PART, f"{url} gave no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(PART, f"{self._url}: {error or type(error).__name__}") from error
+            raise Unavailable(PART, f"{url}: {error or type(error).__name__}") from error
 
 
 async def _accepted(response: aiohttp.ClientResponse) -> None:
@@ -109,4 +107,7 @@ def _application(details: Any) -> Application:
     deployment = (details.get("deployments") or {}).get(DEPLOYMENT) or {}
     replicas = sum(1 for replica in deployment.get("replicas") or () if replica.get("state") == "RUNNING")
     message = details.get("message") or deployment.get("message") or ""
-    return Application(str(details["status"]), str(message), replicas)
+    status = str(details["status"])
+    if status == "UNHEALTHY" and not replicas and deployment.get("status_trigger") == STARTUP_FAILED:
+        status = "DEPLOY_FAILED"
+    return Application(status, str(message), replicas)

@@ -6,7 +6,7 @@ from datetime import datetime
 from velum.api.conditions import READY, ConditionStatus, set_condition
 from velum.api.model import AnonymizationModel, ModelStatus
 from velum.api.reasons import Reason
-from velum_operator.rayapi import Application
+from velum_operator.backend import Application
 
 MESSAGE_LENGTH = 2048
 """As the CRD bounds it. The end of a message is kept: that is where a traceback names the error."""
@@ -19,8 +19,9 @@ class State:
     ready: ConditionStatus
     reason: Reason
     message: str
-    replicas: int = 0
+    replicas: int | None = 0
     observed: bool = False
+    note: str = ""
 
 
 _WORDS: dict[str, tuple[ConditionStatus, Reason, str]] = {
@@ -52,12 +53,23 @@ def state_of(wanted: bool, reachable: bool, application: Application | None, tro
             return State("False", Reason.DEPLOY_FAILED, trouble)
         return State("False", Reason.DEPLOYING, "waits to be deployed")
     ready, reason, words = _WORDS.get(application.status, ("Unknown", Reason.DEPLOYING, application.status))
-    return State(ready, reason, application.message or words, application.replicas, observed=True)
+    replicas, note = application.replicas, application.note
+    return State(ready, reason, application.message or words, replicas, observed=True, note=note)
 
 
-def readiness(model: AnonymizationModel, state: State, now: datetime) -> ModelStatus:
-    """Return the model's status in this state; equal to the old one when nothing changed."""
-    message = state.message[-MESSAGE_LENGTH:]
+def readiness(
+    model: AnonymizationModel, state: State, now: datetime, *, endpoint: str = "", endpoints: int | None = None
+) -> ModelStatus:
+    """Return the model's status in this state; equal to the old one when nothing changed.
+
+    Args:
+        model: as it was last seen.
+        state: how it stands.
+        now: the time.
+        endpoint: URL that serves it, when it is deployed.
+        endpoints: Ray pods behind that, None when nobody counts them.
+    """
+    message = _told(state)
     old, generation = model.status, model.metadata.generation
     return old.model_copy(
         update={
@@ -65,7 +77,14 @@ def readiness(model: AnonymizationModel, state: State, now: datetime) -> ModelSt
                 old.conditions, READY, state.ready, str(state.reason), message, generation=generation, now=now
             ),
             "observed_generation": generation if state.observed else old.observed_generation,
-            "replicas": state.replicas,
+            "replicas": old.replicas if state.replicas is None else state.replicas,
+            "endpoint": endpoint if state.observed else "",
+            "endpoints": endpoints,
             "message": message,
         }
     )
+
+
+def _told(state: State) -> str:
+    note = f"; {state.note}" if state.note else ""
+    return state.message[-max(0, MESSAGE_LENGTH - len(note)) :] + note[:MESSAGE_LENGTH]

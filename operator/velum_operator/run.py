@@ -20,8 +20,10 @@ from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum_operator.assembly import Operator, assembled, new_metrics
+from velum_operator.backend import ServingBackend
 from velum_operator.errors import LeadershipLost
 from velum_operator.health import serving_health
+from velum_operator.kuberay import KubeRayService
 from velum_operator.lease import NAME, Leadership, lease_collection
 from velum_operator.liveness import LIMIT
 from velum_operator.metrics import ControllerMetrics
@@ -87,9 +89,10 @@ async def run_operator(
         leases = lease_collection(client, settings.controller.namespace)
         leadership = Leadership(leases, identity or f"{socket.gethostname()}_{os.getpid()}", clock)
         stack.push_async_callback(leadership.release)
+        backend = backend_of(settings, client)
         while await _unless(stop, leadership.acquire()):
             try:
-                async with assembled(store, storage, settings, clock, counters, leadership.uid) as operator:
+                async with assembled(store, storage, settings, clock, counters, leadership.uid, backend) as operator:
                     term.operator = operator
                     await _lead(operator, leadership, kubeconfig, settings.controller.namespace, stop)
             except (LeadershipLost, Unavailable) as error:
@@ -97,6 +100,13 @@ async def run_operator(
                 await _unless(stop, asyncio.sleep(AGAIN_SECONDS))
             finally:
                 term.operator = None
+
+
+def backend_of(settings: Settings, client: Any) -> ServingBackend | None:
+    """Return what serves the models where KubeRay runs Ray, None where a dashboard is told."""
+    if not settings.serving.rayservice:
+        return None
+    return KubeRayService(client, settings.controller.namespace, settings.serving)
 
 
 async def _lead(

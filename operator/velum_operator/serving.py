@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from velum.api.model import AnonymizationModel, Scale
-from velum.settings import Settings
+from velum.settings import ServingSettings, Settings
 
 IMPORT_PATH = "velum_serve.app:build"
 DEPLOYMENT = "Anonymizer"
+
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - in a pod; who may come there is for the NetworkPolicy to say
 
 UPSCALE_SECONDS = 1.0
 """How long load must last before a replica is added. A cold replica takes many times longer to start anyway."""
@@ -32,17 +34,21 @@ back a burst of pictures for half a minute."""
 
 def build_serving_config(models: Iterable[AnonymizationModel], settings: Settings) -> dict[str, Any]:
     """Return the config that serves these models. Pure, and the same for any order of them."""
-    url = urlsplit(settings.serving.url)
     return {
+        # On the head, and on every node that has a replica: where KubeRay asks for one before it calls a pod ready.
         "proxy_location": "EveryNode",
-        "http_options": {
-            "host": url.hostname or "127.0.0.1",
-            "port": url.port or (443 if url.scheme == "https" else 80),
-        },
+        "http_options": _listening(settings.serving),
         # One line per picture in Ray's own log would cost more than it tells: the task's status has it all.
         "logging_config": {"enable_access_log": False},
         "applications": [_application(model, settings) for model in sorted(models, key=lambda model: model.name)],
     }
+
+
+def _listening(serving: ServingSettings) -> dict[str, Any]:
+    """Return where Serve's proxies listen: under KubeRay `url` names a Service, which stands for all of them."""
+    url = urlsplit(serving.url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return {"host": ALL_ADDRESSES if serving.rayservice else url.hostname or "127.0.0.1", "port": port}
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -71,18 +77,19 @@ def _application(model: AnonymizationModel, settings: Settings) -> dict[str, Any
                 "name": DEPLOYMENT,
                 "ray_actor_options": {"num_cpus": spec.cpu_millis / 1000, "num_gpus": spec.gpu_percent / 100},
                 "max_ongoing_requests": spec.scale.max_ongoing,
-                "autoscaling_config": _autoscaling(spec.scale),
+                "autoscaling_config": _autoscaling(spec.scale, in_advance=bool(settings.serving.rayservice)),
             }
         ],
     }
 
 
-def _autoscaling(scale: Scale) -> dict[str, Any]:
+def _autoscaling(scale: Scale, *, in_advance: bool) -> dict[str, Any]:
     return {
         "min_replicas": scale.min_replicas,
-        # A model is deployed because a task waits for it: its first replica need not wait for the autoscaler to notice,
-        # and a pack that cannot be loaded shows at once, before work is handed to it.
-        "initial_replicas": max(1, scale.min_replicas),
+        # Where a model is deployed because a task waits for it, its first replica need not wait for the autoscaler to
+        # notice, and a pack that cannot be loaded shows at once, before work is handed to it. Deployed in advance it
+        # must not take a GPU that nobody asked for, nor make a new Ray cluster wait for one that the old one has.
+        "initial_replicas": scale.min_replicas if in_advance else max(1, scale.min_replicas),
         "max_replicas": scale.max_replicas,
         "target_ongoing_requests": scale.target_ongoing,
         "upscale_delay_s": UPSCALE_SECONDS,

@@ -108,6 +108,10 @@ class ModelStatus(Frozen):
     conditions: Conditions = Field((), description="Ready: replicas can take tasks, or start on demand.")
     observed_generation: int | None = Field(None, description="The generation of the spec last deployed.")
     replicas: int = Field(0, ge=0, description="Replicas running now.")
+    endpoint: str = Field("", max_length=2048, description="URL that its work orders go to; empty: not deployed.")
+    endpoints: int | None = Field(
+        None, ge=0, description="Ray pods that take requests, as KubeRay counts them; absent without KubeRay."
+    )
     message: str = Field("", max_length=2048, description="What Ray Serve last said about the application.")
 
 

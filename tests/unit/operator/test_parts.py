@@ -20,13 +20,13 @@ from velum.api.status import Phase, ResultFile, TaskResult, TaskStatus, WebhookS
 from velum.tasks.decision import Note
 from velum.tasks.order import NotStarted
 from velum_operator.assembly import Operator, new_metrics
+from velum_operator.backend import Application
 from velum_operator.desk import Desk, newer
 from velum_operator.export import targets
 from velum_operator.health import serving_health
 from velum_operator.liveness import LIMIT, Echo
 from velum_operator.local import run_local
 from velum_operator.notes import KEPT, Notes
-from velum_operator.rayapi import Application
 from velum_operator.readiness import MESSAGE_LENGTH, readiness, state_of
 from velum_operator.reconcile import worth_writing
 from velum_operator.run import Term

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 
 from velum.errors import Unavailable
-from velum.tasks.kubernetes.refusals import PART, Request, refusal
+from velum.tasks.kubernetes.refusals import OUR_TYPES, PART, Request, refusal
 
 Json = dict[str, Any]
 
@@ -27,20 +27,25 @@ STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=150
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
 _JSON = "application/json"
 
 
 class Collection:
     """Objects of one kind. Methods raise the errors of `refusals`, and Unavailable when nothing answers."""
 
-    def __init__(self, client: Any, *, api: str, resource: str, kind: str, namespace: str) -> None:
-        """`api`: as in `/apis/velum.dev/v1alpha1`. `resource`: the plural. `kind`: its name in our errors."""
+    def __init__(
+        self, client: Any, *, api: str, resource: str, kind: str, namespace: str, remedy: str = OUR_TYPES
+    ) -> None:
+        """`api`: as in `/apis/velum.dev/v1alpha1`. `resource`: the plural. `kind`: its name in our errors.
+        `remedy`: what to do when the server does not know the type."""
         self._client = client
         self._path = f"{api}/namespaces/{quote(namespace, safe='')}/{resource}"
         group = api.split("/")[2] if api.startswith("/apis/") else ""
         self._resource = f"{resource}.{group}" if group else resource
         self._kind = kind
         self._namespace = namespace
+        self._remedy = remedy
 
     async def create(self, body: Json) -> Json:
         """Add an object. Raises AlreadyExists, InvalidInput."""
@@ -58,6 +63,14 @@ class Collection:
         """Apply a JSON merge patch (RFC 7386). Raises NotFound, Conflict if it names another resource version."""
         path = self._item(name) + (f"/{subresource}" if subresource else "")
         return await self._call("patch", "PATCH", path, body=body, content=_MERGE, name=name, part=subresource)
+
+    async def apply(self, name: str, body: Json, *, manager: str) -> Json:
+        """Make the object be what the body says, and leave what it does not name (server-side apply, by force).
+
+        Nothing is written when nothing would change. Raises InvalidInput.
+        """
+        query = {"fieldManager": manager, "force": "true"}
+        return await self._call("patch", "PATCH", self._item(name), query=query, body=body, content=_APPLY, name=name)
 
     async def delete(self, name: str, *, uid: str | None = None) -> Json:
         """Ask for the object to go, if it has this uid. Raises NotFound, Conflict."""
@@ -139,7 +152,7 @@ class Collection:
 
     def _request(self, verb: str, name: str = "", part: str = "") -> Request:
         resource = f"{self._resource}/{part}" if part else self._resource
-        return Request(verb, self._kind, resource, self._namespace, name)
+        return Request(verb, self._kind, resource, self._namespace, name, self._remedy)
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:

@@ -17,6 +17,10 @@ LONGEST_TEXT = 500
 """Characters of an answer that is no Status: enough to recognise a proxy's error page."""
 
 
+OUR_TYPES = "install the types: kubectl apply -f crds/"
+"""What to do when the server does not know Velum's resource types."""
+
+
 class Expired(Exception):
     """The server no longer has the past that was asked about: a resource version or a continue token (410)."""
 
@@ -30,6 +34,7 @@ class Request:
     resource: str
     namespace: str
     name: str = ""
+    remedy: str = OUR_TYPES
 
 
 def refusal(request: Request, code: int, body: bytes) -> VelumError | Expired:
@@ -66,7 +71,7 @@ def _status(body: bytes) -> dict[str, Any]:
 def _not_found(request: Request, status: dict[str, Any], message: str) -> VelumError:
     details = status.get("details") or {}
     if not status or (request.name and not details.get("name")):
-        return Unavailable(PART, f"it does not know {request.resource}; install the types: kubectl apply -f crds/")
+        return Unavailable(PART, f"it does not know {request.resource}; {request.remedy}")
     if details.get("kind") == "namespaces" or not request.name:
         return Unavailable(PART, message)
     return NotFound(request.kind, request.name)
