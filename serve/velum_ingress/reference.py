@@ -62,7 +62,8 @@ def reference(document: dict[str, Any], base: str) -> str:
     intro = "".join(f"<p>{_text(each)}</p>" for each in info["description"].strip().split("\n\n"))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width">'
+        f'<link rel="icon" href="/favicon.svg"><style>{STYLE}</style></head><body>'
         f"<h1>{title}</h1>{intro}"
         f'<p>For machines: <a href="/openapi.json">openapi.json</a>.</p>{"".join(sections)}</body></html>'
     )
