@@ -6,7 +6,7 @@ files and of the build's flags, so a version bump builds anew and old binaries s
 in a temporary folder that is renamed when complete: the cache holds either every program or none.
 
 `tool` gives one program of TOOLS, such as helm, in the same way but with a folder of its own: who changes its version
-does not build the API server anew.
+does not build the API server anew. `built` does so for any program (`localnode.parts` has a node's).
 """
 
 import hashlib
@@ -37,11 +37,14 @@ _BUILD_ENVIRONMENT = {"CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 @dataclass(frozen=True)
-class _Tool:
+class Tool:
+    """A program: its name, the folder with its go.mod, its package, and the build's flags."""
+
     name: str
     module: Path
     package: str
     ldflags: str = "-s -w"  # no symbol tables: a third of the size
+    tags: str = ""
 
 
 _HELM = GOTOOLS / "helm"
@@ -75,7 +78,12 @@ def tool(name: str, environment: Mapping[str, str], say: Say) -> Path:
     given = Path(environment.get("KUBEBUILDER_ASSETS") or os.devnull) / name
     if os.access(given, os.X_OK) and given.is_file():
         return given.absolute()
-    wanted = _single(name)
+    return built(_single(name), environment, say)
+
+
+def built(wanted: Tool, environment: Mapping[str, str], say: Say) -> Path:
+    """Give the program `wanted`, from the cache or built into it. Raises ToolsMissing or BuildFailed."""
+    name = wanted.name
     cache = cache_root(environment) / "tools" / name
     folder = cache / _key([wanted])
     if _lacking(folder, [name]):
@@ -103,47 +111,50 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _tools() -> list[_Tool]:
+def _tools() -> list[Tool]:
     kubernetes, etcd = GOTOOLS / "kubernetes", GOTOOLS / "etcd"
-    version = _required(kubernetes, "k8s.io/kubernetes")
+    version = required(kubernetes, "k8s.io/kubernetes")
     # Without it the servers call themselves v0.0.0-master, and kubectl warns about the skew.
     stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
     return [
-        _Tool("etcd", etcd, "go.etcd.io/etcd/server/v3"),
-        _Tool("kube-apiserver", kubernetes, "k8s.io/kubernetes/cmd/kube-apiserver", stamp),
-        _Tool("kubectl", kubernetes, "k8s.io/kubernetes/cmd/kubectl", stamp),
+        Tool("etcd", etcd, "go.etcd.io/etcd/server/v3"),
+        Tool("kube-apiserver", kubernetes, "k8s.io/kubernetes/cmd/kube-apiserver", stamp),
+        Tool("kubectl", kubernetes, "k8s.io/kubernetes/cmd/kubectl", stamp),
     ]
 
 
-def _single(name: str) -> _Tool:
+def _single(name: str) -> Tool:
     match name:
         case "helm":
-            version = _required(_HELM, "helm.sh/helm/v4")
+            version = required(_HELM, "helm.sh/helm/v4")
             stamp = f"-s -w -X helm.sh/helm/v4/internal/version.version={version}"
-            return _Tool(name, _HELM, "helm.sh/helm/v4/cmd/helm", stamp)
+            return Tool(name, _HELM, "helm.sh/helm/v4/cmd/helm", stamp)
         case "kubeconform":
-            stamp = f"-s -w -X main.version={_required(_KUBECONFORM, 'github.com/yannh/kubeconform')}"
-            return _Tool(name, _KUBECONFORM, "github.com/yannh/kubeconform/cmd/kubeconform", stamp)
+            stamp = f"-s -w -X main.version={required(_KUBECONFORM, 'github.com/yannh/kubeconform')}"
+            return Tool(name, _KUBECONFORM, "github.com/yannh/kubeconform/cmd/kubeconform", stamp)
     raise BuildFailed(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
 
 
-def _required(module: Path, path: str) -> str:
+def required(module: Path, path: str) -> str:
+    """The version of the module `path` that the go.mod in `module` pins, such as v1.36.3. Raises BuildFailed."""
     version = re.search(rf"{re.escape(path)} (v\S+)", (module / "go.mod").read_text())
     if version is None:
         raise BuildFailed(f"{module / 'go.mod'} does not require {path}")
     return version[1]
 
 
-def _key(tools: Iterable[_Tool]) -> str:
+def _key(tools: Iterable[Tool]) -> str:
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {sorted(_BUILD_ENVIRONMENT.items())}".encode())
     for tool in tools:
         digest.update(f"\0{tool.name} {tool.package} {tool.ldflags}\0".encode())
-        digest.update((tool.module / "go.mod").read_bytes())
-        digest.update((tool.module / "go.sum").read_bytes())
+        digest.update(tool.tags.encode())
+        sources = (tool.module / "go.mod", tool.module / "go.sum", *sorted(tool.module.glob("*.go")))
+        for file in filter(Path.is_file, sources):  # a module that needs no other has no go.sum
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _build(cache: Path, folder: Path, tools: Sequence[_Tool], environment: Mapping[str, str], say: Say) -> None:
+def _build(cache: Path, folder: Path, tools: Sequence[Tool], environment: Mapping[str, str], say: Say) -> None:
     env = {**environment, **_BUILD_ENVIRONMENT}
     go = _go(tools, env)
     for abandoned in cache.glob("build-*"):  # of a build that was killed; the lock says that none runs now
@@ -160,9 +171,10 @@ def _build(cache: Path, folder: Path, tools: Sequence[_Tool], environment: Mappi
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _compile(go: str, tool: _Tool, target: Path, env: Mapping[str, str], say: Say) -> float:
+def _compile(go: str, tool: Tool, target: Path, env: Mapping[str, str], say: Say) -> float:
     log = target / "build.log"
-    argv = [go, "build", "-ldflags", tool.ldflags, "-o", str(target / tool.name), tool.package]
+    tags = ["-tags", tool.tags] if tool.tags else []
+    argv = [go, "build", "-ldflags", tool.ldflags, *tags, "-o", str(target / tool.name), tool.package]
     begun = time.monotonic()
     with log.open("wb") as output:
         compiler = subprocess.Popen(argv, cwd=tool.module, env=env, stdout=output, stderr=output)
@@ -182,7 +194,7 @@ def _compile(go: str, tool: _Tool, target: Path, env: Mapping[str, str], say: Sa
     return time.monotonic() - begun
 
 
-def _go(tools: Sequence[_Tool], env: Mapping[str, str]) -> str:
+def _go(tools: Sequence[Tool], env: Mapping[str, str]) -> str:
     """The go command, once it is known to be new enough (it may fetch a newer toolchain of itself)."""
     wanted = max(_go_directive(tool.module) for tool in tools)
     advice = (

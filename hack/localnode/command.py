@@ -1,0 +1,92 @@
+"""The command line of `hack/cluster`: messages on stderr, results on stdout, one exit status per kind of end."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from localplane.errors import LocalPlaneError, ToolsMissing
+
+from .node import Node
+
+EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
+DEFAULT_FOLDER = Path("/var/lib/velum-cluster")  # short, for the sockets in it, and on a disk that may hold images
+
+_DESCRIPTION = (
+    "A real Kubernetes cluster of one node on this machine, without a registry: kubelet, containerd, kube-proxy and "
+    "CoreDNS, all in namespaces of their own. Needs root, Python 3.11 and, once, Go. How it works: hack/localnode/."
+)
+_ENVIRONMENT = (
+    "VELUM_CACHE: where built programs and images are kept (~/.cache/velum). "
+    f"Exit status: {EXIT_FAILED} failed or not ready, 2 wrong usage, {EXIT_TOOLS_MISSING} a tool is missing."
+)
+_BEGUN = time.monotonic()
+
+
+def _say(line: str) -> None:
+    print(f"{time.monotonic() - _BEGUN:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+
+def _node(arguments: argparse.Namespace) -> Node:
+    return Node(arguments.folder, os.environ, _say)
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    node = _node(arguments)
+    node.up(arguments.kubeconfig)
+    _say(f"the cluster is up; kubectl is {node.programs / 'kubectl'}, logs are in {node.layout.logs}")
+    print(f"export KUBECONFIG={(arguments.kubeconfig or node.kubeconfig).absolute()}")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    gone = _node(arguments).down()
+    _say("the cluster is down, and nothing of it is left" if gone else f"no cluster in {arguments.folder}")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    ready = _node(arguments).is_ready()
+    print("ready" if ready else f"no cluster is ready in {arguments.folder}")
+    return 0 if ready else EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="hack/cluster", description=_DESCRIPTION, epilog=_ENVIRONMENT)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="data, logs and keys (%(default)s)")
+    for name, run, text in (
+        ("up", _up, "start what does not run yet and wait until the node is ready"),
+        ("down", _down, "end it, remove everything, and look whether something stayed"),
+        ("status", _status, "how it stands; status 0 if ready"),
+    ):
+        command = commands.add_parser(name, parents=[place], help=text, description=text)
+        command.set_defaults(run=run)
+        if name == "up":
+            command.add_argument("--kubeconfig", type=Path, metavar="FILE", help="also written there, mode 0600")
+    return top
+
+
+def _end_on_signal(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run one command of the command line; the exit status."""
+    signal.signal(signal.SIGTERM, _end_on_signal)  # as Ctrl-C: what was half started is ended
+    arguments = _parser().parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except ToolsMissing as error:
+        _say(f"hack/cluster: {error}")
+        return EXIT_TOOLS_MISSING
+    except (LocalPlaneError, OSError) as error:
+        _say(f"hack/cluster: {error}")
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        _say("hack/cluster: interrupted")
+        return 128 + signal.SIGINT
