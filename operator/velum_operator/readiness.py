@@ -86,5 +86,5 @@ def readiness(
 
 
 def _told(state: State) -> str:
-    note = f"; {state.note}" if state.note else ""
-    return state.message[-max(0, MESSAGE_LENGTH - len(note)) :] + note[:MESSAGE_LENGTH]
+    note = f"; {state.note}"[: MESSAGE_LENGTH // 2] if state.note else ""
+    return state.message[len(note) - MESSAGE_LENGTH :] + note

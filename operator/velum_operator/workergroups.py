@@ -19,6 +19,9 @@ GPU_KEY = re.compile(r"gpu$|nvidia\.com/mig-\d+g\.\d+gb$")
 QUANTITY = re.compile(r"([0-9.]+)(m|k|)")
 """A quantity of CPUs or GPUs: others of Kubernetes' suffixes make no sense for them."""
 
+ANY = 1_000_000
+"""Room for replicas that take nothing."""
+
 SCALES = {"m": 0.001, "": 1.0, "k": 1000.0}
 
 
@@ -33,8 +36,12 @@ class WorkerGroup:
 
     def replicas(self, cpus: float, gpus: float) -> int:
         """Return how many replicas of this size the group has room for, when it has nothing else to do."""
-        fits = [math.floor(have / need + 1e-9) for have, need in ((self.cpus, cpus), (self.gpus, gpus)) if need > 0]
-        return self.most * min(fits, default=1_000_000)
+        fits = []
+        if cpus > 0:
+            fits.append(_times(self.cpus, cpus))
+        if gpus > 0:  # Ray shares one GPU among several, it does not put a replica on parts of two
+            fits.append(math.floor(self.gpus) * _times(1, gpus) if gpus < 1 else _times(self.gpus, gpus))
+        return self.most * min(fits, default=ANY)
 
 
 def worker_groups(template: Json) -> tuple[WorkerGroup, ...]:
@@ -78,6 +85,10 @@ def _group(spec: Json) -> WorkerGroup:
     # maxReplicas counts groups of hosts where a replica is several.
     hosts = int(spec.get("numOfHosts") or 1)
     return WorkerGroup(str(spec["groupName"]), int(spec.get("maxReplicas") or 0) * hosts, math.ceil(cpus), gpus)
+
+
+def _times(have: float, need: float) -> int:
+    return math.floor(have / need + 1e-9)  # 0.3 goes into 0.9 three times, whatever floats say
 
 
 def _lower(resources: Mapping[str, Any]) -> dict[str, Any]:

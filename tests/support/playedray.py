@@ -32,6 +32,8 @@ class PlayedRay:
         self.looks = 0
         self.applications: dict[str, dict[str, Any]] = {}
         self.next_status: dict[str, tuple[str, str]] = {}
+        self.trigger = "CONFIG_UPDATE_COMPLETED"
+        self.version = "2.60.0"
         self.refuse = ""
         self.orders: list[WorkOrder] = []
         self.headers: list[dict[str, str]] = []
@@ -49,6 +51,7 @@ class PlayedRay:
             [
                 web.get("/api/serve/applications/", self._get),
                 web.put("/api/serve/applications/", self._put),
+                web.get("/api/version", self._version),
                 web.post("/{model}/attempts", self._attempt),
             ]
         )
@@ -82,7 +85,7 @@ class PlayedRay:
     def _details(self, name: str) -> dict[str, Any]:
         status, message = self.next_status.get(name, ("RUNNING", ""))
         replicas = [{"state": "RUNNING"}] if status == "RUNNING" else [{"state": "STARTING"}]
-        deployment = {"status": "HEALTHY", "message": "", "replicas": replicas}
+        deployment = {"status": "HEALTHY", "status_trigger": self.trigger, "message": "", "replicas": replicas}
         return {"name": name, "status": status, "message": message, "deployments": {"Anonymizer": deployment}}
 
     def _allowed(self, request: web.Request) -> bool:
@@ -93,6 +96,15 @@ class PlayedRay:
             return web.Response(status=401, text="Unauthorized")
         self.looks += 1
         return web.json_response({"applications": self.applications, "proxies": {}})
+
+    async def _version(self, request: web.Request) -> web.Response:
+        if not self._allowed(request):
+            return web.Response(status=401, text="Unauthorized")
+        return web.json_response({"version": "4", "ray_version": self.version, "ray_commit": "0"})
+
+    def serve(self, *names: str) -> None:
+        """Have these applications, without a PUT: KubeRay's, which is not played here, would have come."""
+        self.applications = {name: self._details(name) for name in names}
 
     async def _put(self, request: web.Request) -> web.Response:
         if not self._allowed(request):

@@ -175,6 +175,39 @@ class TestDeploying:
             await k.keeper.look()
             assert k.keeper.view(spec()) == ("known", "")
 
+    async def test_a_model_of_which_no_replica_starts_has_failed(
+        self, store: Counting, given: Settings, ray: PlayedRay
+    ) -> None:
+        """Ray calls it unhealthy when that happens while it scales up from nothing."""
+        ray.trigger = "REPLICA_STARTUP_FAILED"
+        ray.say("default", "UNHEALTHY", "The deployment failed to start 3 times in a row. Error: PackDamaged")
+        async with wanted(store, given) as k:
+            await k.keeper.look()
+            assert await k.ready() == ("False", "DeployFailed")
+            assert k.keeper.view(spec())[0] == "failed"
+            assert not k.room()
+
+    async def test_no_room_where_nothing_has_started(self, store: Counting, given: Settings, ray: PlayedRay) -> None:
+        async with wanted(store, given) as k:
+            await k.keeper.look()
+            assert k.room()
+            ray.say("default", "NOT_STARTED")
+            await k.keeper.look()
+            assert not k.room()
+            assert await k.ready() == ("False", "Deploying")
+
+    async def test_the_status_names_where_work_goes_while_it_is_deployed(
+        self, store: Counting, given: Settings, ray: PlayedRay
+    ) -> None:
+        async with wanted(store, given) as k:
+            await k.keeper.look()
+            status = (await store.get_model("default")).status
+            assert status.endpoint == f"{ray.url}/default"
+            assert status.endpoints is None  # nobody counts them here
+            await ray.stop()
+            await k.keeper.look()
+            assert (await store.get_model("default")).status.endpoint == ""
+
     async def test_trouble_is_logged_once_and_its_end_too(
         self, store: Counting, given: Settings, ray: PlayedRay, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -213,6 +213,27 @@ class TestReadiness:
         assert len(message) == MESSAGE_LENGTH
         assert message.endswith("KeyError: the cause")
 
+    def test_a_note_follows_the_message_and_leaves_it_room(self) -> None:
+        state = state_of(True, True, Application("RUNNING", "", 1, "little room"), "")
+        assert readiness(self.model(), state, NOW).message == "takes tasks; little room"
+        state = state_of(True, True, Application("DEPLOY_FAILED", "x" * 9000 + "KeyError", 0, "y" * 9000), "")
+        message = readiness(self.model(), state, NOW).message
+        assert len(message) == MESSAGE_LENGTH
+        assert "KeyError; yyy" in message
+
+    def test_replicas_that_nobody_counted_are_those_of_before(self) -> None:
+        model = self.model()
+        counted = readiness(model, state_of(True, True, Application("RUNNING", "", 4), ""), NOW)
+        model = model.model_copy(update={"status": counted})
+        assert readiness(model, state_of(True, True, Application("RUNNING", "", None), ""), NOW).replicas == 4
+
+    def test_the_endpoint_is_that_of_a_model_that_is_deployed(self) -> None:
+        state = state_of(True, True, Application("RUNNING", "", 1), "")
+        status = readiness(self.model(), state, NOW, endpoint="http://ray:8000/default", endpoints=2)
+        assert (status.endpoint, status.endpoints) == ("http://ray:8000/default", 2)
+        idle = readiness(self.model(), state_of(False, True, None, ""), NOW, endpoint="http://ray:8000/default")
+        assert (idle.endpoint, idle.endpoints) == ("", None)
+
 
 class TestHealthPages:
     async def test_trouble_is_503_with_the_reason(self, unused_tcp_port: int) -> None:

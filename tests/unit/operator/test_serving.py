@@ -78,6 +78,23 @@ def test_the_first_task_does_not_wait_for_the_autoscaler(given: Settings, least:
     assert autoscaling["downscale_delay_s"] == 60
 
 
+@pytest.mark.parametrize(("least", "initial"), [(0, 0), (1, 1), (3, 3)])
+def test_deployed_in_advance_it_takes_nothing_that_nobody_asked_for(tmp_path: Path, least: int, initial: int) -> None:
+    given = settings(tmp_path, serving={"rayservice": "velum-ray"})
+    config = build_serving_config([model(scale={"minReplicas": least, "maxReplicas": 4})], given)
+    autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+    assert (autoscaling["min_replicas"], autoscaling["initial_replicas"]) == (least, initial)
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://velum-serve-svc:8000", 8000), ("http://velum-serve-svc", 80), ("https://ray", 443)]
+)
+def test_under_kuberay_every_pod_listens_and_no_service(tmp_path: Path, url: str, port: int) -> None:
+    config = build_serving_config([model()], settings(tmp_path, serving={"rayservice": "velum-ray", "url": url}))
+    assert config["http_options"] == {"host": "0.0.0.0", "port": port}
+    assert config["proxy_location"] == "EveryNode"  # the head has one without a single worker
+
+
 def test_threads_follow_the_cpu_unless_set(given: Settings) -> None:
     def threads(**fields: Any) -> int:
         found: int = build_serving_config([model(**fields)], given)["applications"][0]["args"]["threads"]
