@@ -95,9 +95,10 @@ def tools(
     classes: frozenset[ObjectClass] = frozenset({ObjectClass.FACE}),
     max_pixels: int = 1_000_000,
     max_bytes: int = 1 << 20,
+    **more: Any,
 ) -> Tools:
-    """What a replica would bring."""
-    videos = video_tools(stores, threads, detect)
+    """What a replica would bring; ``more`` for videos."""
+    videos = video_tools(stores, threads, detect, **more)
     limits = SourceLimits(max_bytes, allow_private=True)
     return Tools(stores, detect, classes, threads, videos, Limits(max_pixels), limits)
 
