@@ -14,7 +14,8 @@ from av.subtitles.stream import SubtitleStream
 
 from velum_pipeline.options import Gps
 from velum_pipeline.video import subtitles, tags
-from velum_pipeline.video.opening import MAX_FAILURES
+from velum_pipeline.video.opening import MAX_FAILURES, is_end
+from velum_pipeline.video.partpackets import LONGEST
 
 COPIED = ("audio", "subtitle", "data")
 
@@ -46,10 +47,12 @@ class Copied:
             converter = subtitles.Converter(self._output, stream)
             self._take(stream, converter.stream, converter)
             self.converted.append(f"{_words(stream)} to mov_text")
-        elif carries(stream):
-            self._take(stream, self._output.add_stream_from_template(stream), None)
-        else:
+        elif not carries(stream):
             self._leave(stream, "mp4 cannot hold it")
+        elif is_damaged(stream):
+            self._leave(stream, "its header is damaged")
+        else:
+            self._take(stream, self._output.add_stream_from_template(stream), None)
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """The packets of all tracks, in the file's order; call it when the output's header is written."""
@@ -97,7 +100,7 @@ class _Track:
         if dts is None:
             dts = pts if pts is not None else least or 0
         self._last = dts if least is None else max(dts, least)
-        packet.duration = round((packet.duration or 0) * scale)
+        packet.duration = min(max(round((packet.duration or 0) * scale), 0), LONGEST)
         packet.time_base = base
         packet.dts = self._last
         packet.pts = max(self._last, self._last if pts is None else pts)
@@ -106,12 +109,30 @@ class _Track:
 def carries(stream: Stream) -> bool:
     """Whether an mp4 can hold the stream as it is: FFmpeg's muxer is asked to begin one with it."""
     try:
-        with av.open(io.BytesIO(), "w", format="mp4") as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
+        _begin(stream)
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def is_damaged(stream: Stream) -> bool:
+    """Whether its decoder's header makes no sense, of a stream that mp4 carries.
+
+    The muxer finds out when it writes its index, so when all else is done: it is asked to begin with that.
+    """
+    try:
+        _begin(stream, movflags="empty_moov")
+    except av.InvalidDataError:
+        return True
+    except (av.FFmpegError, ValueError):
+        return False  # of AC-3 for one it has to see packets first
+    return False
+
+
+def _begin(stream: Stream, **options: str) -> None:
+    with av.open(io.BytesIO(), "w", format="mp4", container_options=options) as trial:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
 
 
 def _demuxed(source: InputContainer, streams: list[Stream]) -> Iterator[Packet[Stream]]:
@@ -120,9 +141,10 @@ def _demuxed(source: InputContainer, streams: list[Stream]) -> Iterator[Packet[S
     while streams and failures < MAX_FAILURES:
         try:
             for packet in source.demux(streams):
-                if packet.size or packet.dts is not None:  # else PyAV's own, which would flush a decoder
-                    failures = 0
-                    yield packet
+                if is_end(packet):
+                    return
+                failures = 0
+                yield packet
         except av.FFmpegError:
             failures += 1
         else:

@@ -27,7 +27,7 @@ from velum_pipeline.options import Gps
 from velum_pipeline.video import partpackets, spherical, tags, trackentry
 from velum_pipeline.video.copied import Copied, seconds
 from velum_pipeline.video.description import Video
-from velum_pipeline.video.opening import opened
+from velum_pipeline.video.opening import decodable, known_stream, opened
 from velum_pipeline.video.source import Opener
 
 FINEST = 100_000_000
@@ -60,13 +60,14 @@ def join(
     skipped: how many of the video's frames are in no part, because they did not decode. gps ``strip``: no tags and no
     data tracks that may tell where the video was taken.
 
-    Raises StageFailed when the parts do not fit the video or each other, or the file cannot be written.
+    Raises StageFailed when the parts do not fit the video or each other, or the file cannot be written; CorruptMedia
+    when the source is not the file that ``video`` tells of.
     """
     checked = partpackets.check(video, parts, skipped)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with opened(opener, video.media_type, video.width * video.height) as source:
-            sphere = spherical.boxes(opener, video, source.streams[video.stream].id)
+        with opened(opener, video.media_type, decodable(video.width * video.height)) as source:
+            sphere = spherical.boxes(opener, video, known_stream(source, video.stream).id)
             joined = _written(source, video, checked, partial, gps, sphere)
         partial.replace(target)
     except (av.FFmpegError, OSError, ValueError) as error:

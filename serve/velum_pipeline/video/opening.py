@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import av
 from av.container import InputContainer
@@ -70,6 +70,14 @@ def video_stream(container: InputContainer) -> VideoStream:
     return next((stream for stream in moving if stream.disposition & default), moving[0])
 
 
+def known_stream(container: InputContainer, index: int) -> VideoStream:
+    """The video stream that was found there before. Raises CorruptMedia where there is none now."""
+    stream = container.streams[index] if index < len(container.streams) else None
+    if not isinstance(stream, VideoStream):
+        raise CorruptMedia("the file is not the one that was looked at: its video stream is gone")
+    return stream
+
+
 def is_cover(stream: VideoStream) -> bool:
     """Whether it is a picture for a list of files, or thumbnails, and not the video."""
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -86,8 +94,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
     while failures < MAX_FAILURES:
         try:
             for packet in container.demux(stream):
-                if packet.size == 0 and packet.dts is None and packet.pts is None:
-                    return  # PyAV's own, which would flush a decoder
+                if is_end(packet):
+                    return
                 failures = 0
                 if placed:
                     packet.pts = packet.dts
@@ -97,6 +105,14 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
             yield None
         else:
             return
+
+
+def is_end(packet: Packet[Any]) -> bool:
+    """Whether a packet is PyAV's own, which would flush a decoder: nothing comes behind it.
+
+    Nothing should be asked for either: PyAV makes one for each stream, and fails at those that came up on the way.
+    """
+    return packet.size == 0 and packet.dts is None and packet.pts is None
 
 
 def decodable(pixels: int) -> int:

@@ -17,7 +17,7 @@ from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import shift
 
 LONGEST = 2**31 - 1
-"""Units of time that a frame of an mp4 can last."""
+"""Units of time that a packet of an mp4 can last; they are unit fractions of a second."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def packets(video: Video, checked: Checked, end: int, moved: int = 0) -> Iterato
     later than the frame is shown.
     """
     waiting: list[int] = []
+    longest = LONGEST // video.time_base.numerator
     step = max(round(1 / (video.rate * video.time_base)), 1) if video.rate else 1
     early = [int(video.pts[0]) - step * ahead for ahead in range(checked.depth, 0, -1)]
     for path in checked.parts:
@@ -104,7 +105,7 @@ def packets(video: Video, checked: Checked, end: int, moved: int = 0) -> Iterato
                 packet.pts = int(video.pts[ordinal]) + moved
                 packet.time_base = video.time_base
                 until = end if ordinal + 1 == video.frames else int(video.pts[ordinal + 1])
-                packet.duration = min(until - int(video.pts[ordinal]), LONGEST)
+                packet.duration = min(until - int(video.pts[ordinal]), longest)
                 yield packet
 
 

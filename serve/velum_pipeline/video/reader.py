@@ -25,11 +25,11 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from velum_pipeline.errors import CorruptMedia, UnsupportedMedia
+from velum_pipeline.errors import UnsupportedMedia
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.formats import Conversion
 from velum_pipeline.video.looks import drained
-from velum_pipeline.video.opening import decodable, decode_strictly, opened, packets
+from velum_pipeline.video.opening import decodable, decode_strictly, known_stream, opened, packets
 from velum_pipeline.video.source import Opener
 
 EARLIER_SECONDS = (0, 2, 20)
@@ -182,7 +182,7 @@ class _Pass:
         video, key = self._video, None
         pixels = decodable(video.width * video.height)
         with opened(self._opener, video.media_type, pixels) as container:
-            stream = _stream(container, video)
+            stream = known_stream(container, video.stream)
             decode_strictly(stream, pixels, self._way.threads)
             for packet in packets(container, stream) if video.counted else self._sent(container, stream):
                 if packet is None or packet.is_corrupt:
@@ -230,14 +230,6 @@ class _Pass:
         if frame.format.name != video.source_format:
             now, before = frame.format.name, video.source_format
             raise UnsupportedMedia(f"from frame {ordinal} on the video's samples are {now} instead of {before}")
-
-
-def _stream(container: InputContainer, video: Video) -> VideoStream:
-    streams = container.streams
-    stream = streams[video.stream] if video.stream < len(streams) else None
-    if not isinstance(stream, VideoStream):
-        raise CorruptMedia("the file is not the one that was looked at: its video stream is gone")
-    return stream
 
 
 def _seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
