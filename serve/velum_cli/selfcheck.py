@@ -3,8 +3,13 @@
 It asserts what matters to those in the picture: their faces were found, and the pixels there are not the ones that went
 in. Faces are asked for alone first, because a hidden person would hide a broken search for faces, too. Tasks and files
 are removed afterwards.
+
+`python -m velum_cli.selfcheck URL` does it for a service that runs elsewhere; `helm test` does so.
 """
 
+import argparse
+import asyncio
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -29,14 +34,16 @@ class SelfCheckFailed(VelumError):
     """The service runs, but what it returns must not be trusted."""
 
 
-async def self_check(url: str, classes: Sequence[str]) -> dict[str, int]:
+async def self_check(url: str, classes: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, int]:
     """Send the sample through the service at `url` and return how many objects of each class found were hidden.
+
+    timeout_seconds: for each request; the first may have to wait for a replica's machine.
 
     Raises:
         SelfCheckFailed: no answer, no face found though faces were asked for, or pixels that were not changed.
     """
     picture = sample_picture()
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     # Our own certificate may be self-signed; this connection never leaves the machine.
     connector = aiohttp.TCPConnector(ssl=False)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
@@ -105,3 +112,22 @@ def _decoded(data: bytes) -> NDArray[np.float32]:
     if picture is None:
         raise SelfCheckFailed("the result is not a picture")
     return picture.astype(np.float32)
+
+
+def main() -> int:
+    """Check the service of the command line; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m velum_cli.selfcheck", description=str(self_check.__doc__))
+    parser.add_argument("url", help="base URL of the service")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds for each request (%(default)s)")
+    arguments = parser.parse_args()
+    try:
+        hidden = asyncio.run(self_check(arguments.url.rstrip("/"), [ObjectClass.FACE], arguments.timeout))
+    except SelfCheckFailed as error:
+        sys.stderr.write(f"self-check failed: {error}\n")
+        return 1
+    sys.stdout.write(f"hidden in the sample picture: {counted(hidden)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
