@@ -7,6 +7,7 @@ their packets can be put one after the other into one track (see `join`).
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,8 @@ from av.video.stream import VideoStream
 
 from velum_pipeline.errors import StageFailed, UnsupportedEncoder
 from velum_pipeline.video.description import Video
-from velum_pipeline.video.encoding import CODECS, Encoding, interlaced, options, pixel_format
+from velum_pipeline.video.encoding import CODECS, Encoding, interlaced, options, pixel_format, trial_options
+from velum_pipeline.video.planes import require_alike
 from velum_pipeline.video.scheduling import ordinary_scheduling
 
 __all__ = ["Encoding", "SegmentWriter", "require", "shift"]
@@ -31,6 +33,8 @@ NUT = {"avoid_negative_ts": "disabled", "write_index": "0"}
 """Times as they are, though an encoder's first decoding times lie below zero; nobody seeks in these files."""
 TEN_BITS = 1023
 """The largest sample of ten bits; x264 ends the process when it meets a larger one."""
+SVT_LOG = "SVT_LOG"
+"""The variable by which SVT-AV1 is told what to write to standard error: 1 for errors only. It has no option for it."""
 TRIAL = (256, 256)
 """Pixels of the picture that ``require`` encodes; NVENC takes none below 145 x 49."""
 
@@ -44,8 +48,8 @@ def require(codec: str) -> None:
         context.width, context.height = TRIAL
         context.pix_fmt = facts.formats["yuv420p"]
         context.time_base = Fraction(1, 25)
-        with ordinary_scheduling():
-            context.open()
+        context.options = trial_options(codec)
+        _open(context)
     except (av.FFmpegError, ValueError) as error:
         wanted = "an NVIDIA card with a driver that offers NVENC" if "nvenc" in codec else "FFmpeg's libraries with it"
         raise UnsupportedEncoder(
@@ -119,14 +123,9 @@ class SegmentWriter:
             self._remove()
 
     def _checked(self, frame: av.VideoFrame) -> int:
-        video, pts = self._video, frame.pts
-        got = (frame.format.name, frame.width, frame.height)
-        if got != (video.pixel_format, video.width, video.height):
-            raise StageFailed(
-                f"a frame of {got[1]}x{got[2]} {got[0]} came to a segment of "
-                f"{video.width}x{video.height} {video.pixel_format}"
-            )
-        if pts is None or frame.time_base not in (None, video.time_base):
+        require_alike(frame, self._video)
+        pts = frame.pts
+        if pts is None or frame.time_base not in (None, self._video.time_base):
             raise StageFailed("a frame without a time in the video's time base came to be encoded")
         if self._last is not None and pts <= self._last:
             raise StageFailed(f"a frame at {pts} came after the one at {self._last}")
@@ -169,11 +168,17 @@ def _stream(container: OutputContainer, video: Video, encoding: Encoding, thread
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me  # which field is first, each frame says itself
     context.options = options(encoding, video, threads)
     try:
-        with ordinary_scheduling():
-            context.open()
+        _open(context)
     except av.FFmpegError as error:
         raise UnsupportedEncoder(f"video codec {encoding.codec} cannot encode this video: {error}") from error
     return stream
+
+
+def _open(context: VideoCodecContext) -> None:
+    """Open an encoder that writes nothing but errors to standard error, and leaves threads' priorities alone."""
+    os.environ.setdefault(SVT_LOG, "1")
+    with ordinary_scheduling():
+        context.open()
 
 
 def _bounded(frame: av.VideoFrame) -> None:

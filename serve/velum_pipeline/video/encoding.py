@@ -35,6 +35,8 @@ of 4.5 seconds stays below the 1.5 that is promised."""
 GIVE = 6.0
 """How far the rate factor may rise to keep below CAP: 24 of x264 still looks the same in motion (over 45 dB where 18
 gives 48 dB); beyond that the picture would pay for the size."""
+X265_QUIET = "log-level=error"
+"""x265 writes to standard error itself, past FFmpeg."""
 LEAST_RATE = 100_000
 """Bits per second that are always allowed: headers alone are that much of a tiny clip."""
 
@@ -148,6 +150,11 @@ def options(encoding: Encoding, video: Video, threads: int) -> dict[str, str]:
     return wished | _OWN[encoding.codec](video, factor if most is None else factor + GIVE, threads)
 
 
+def trial_options(codec: str) -> dict[str, str]:
+    """Options of an encoder that is only to be tried: it writes nothing but errors to standard error."""
+    return {"x265-params": X265_QUIET} if codec == "x265" else {}
+
+
 def _x264(video: Video, worst: float, _: int) -> dict[str, str]:
     parameters = ["vbv-init=0.5"]
     mastering, light = _mastering(video, _units(50_000), _units(10_000)), _light(video)
@@ -157,7 +164,7 @@ def _x264(video: Video, worst: float, _: int) -> dict[str, str]:
 
 
 def _x265(video: Video, worst: float, threads: int) -> dict[str, str]:
-    parameters = ["log-level=error", "open-gop=0", "vbv-init=0.5", f"crf-max={worst:g}"]
+    parameters = [X265_QUIET, "open-gop=0", "vbv-init=0.5", f"crf-max={worst:g}"]
     parameters += [f"pools={threads}"] if threads else []
     mastering, light = _mastering(video, _units(50_000), _units(10_000)), _light(video)
     parameters += [f"master-display={mastering}"] if mastering else []
