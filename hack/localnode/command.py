@@ -10,6 +10,7 @@ from types import FrameType
 
 from localplane.errors import LocalPlaneError, ToolsMissing
 
+from . import parts, trial
 from .node import Node
 
 EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
@@ -54,6 +55,37 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0 if ready else EXIT_FAILED
 
 
+def _programs(_arguments: argparse.Namespace) -> int:
+    for program in [
+        *parts.control_plane(os.environ, _say),
+        *parts.built([*parts.node(), parts.kuberay()], os.environ, _say),
+    ]:
+        print(program)
+    return 0
+
+
+def _images(arguments: argparse.Namespace) -> int:
+    for name in trial.bring_images(_node(arguments), os.environ, _say):
+        print(name)
+    return 0
+
+
+def _e2e(arguments: argparse.Namespace) -> int:
+    node = _node(arguments)
+    node.up(None)
+    try:
+        trial.bring_images(node, os.environ, _say)
+        status = trial.run_tests(node, os.environ, _say, arguments.rest)
+        _say("all steps went well" if status == 0 else f"pytest ended with status {status}")
+        return EXIT_FAILED if status else 0
+    finally:
+        if arguments.keep:
+            _say(f"the cluster stays: export KUBECONFIG={node.kubeconfig}; hack/cluster down ends it")
+        else:
+            node.down()
+            _say("the cluster is down, and nothing of it is left")
+
+
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hack/cluster", description=_DESCRIPTION, epilog=_ENVIRONMENT)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -63,11 +95,17 @@ def _parser() -> argparse.ArgumentParser:
         ("up", _up, "start what does not run yet and wait until the node is ready"),
         ("down", _down, "end it, remove everything, and look whether something stayed"),
         ("status", _status, "how it stands; status 0 if ready"),
+        ("programs", _programs, "build every program that a cluster needs, and print where they are"),
+        ("images", _images, "build our images and KubeRay's, and bring them into the cluster if it runs"),
+        ("e2e", _e2e, "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall; down"),
     ):
         command = commands.add_parser(name, parents=[place], help=text, description=text)
         command.set_defaults(run=run)
         if name == "up":
             command.add_argument("--kubeconfig", type=Path, metavar="FILE", help="also written there, mode 0600")
+        if name == "e2e":
+            command.add_argument("--keep", action="store_true", help="leave the cluster running")
+            command.add_argument("rest", nargs="*", metavar="PYTEST_ARGUMENT", help="after --, such as -k samples")
     return top
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 _POLL_S = 0.05
 _WIRE_TIMEOUT_S = 30.0
-_RESTART_S = 1.0  # between the end of a server and its next start
+_RESTART_S, _LONGEST_RESTART_S = 1.0, 8.0  # between the end of a server and its next start; doubles each time
 
 
 def prepare(folder: Path, settings: dict[str, str]) -> None:
@@ -62,6 +62,7 @@ class Supervisor:
         # The Popen is kept, or subprocess would reap a forgotten child behind our back.
         self._running: dict[int, tuple[dict[str, object], subprocess.Popen[bytes]]] = {}
         self._due: list[tuple[float, dict[str, object]]] = []
+        self._pauses: dict[object, float] = {}
 
     def run(self) -> None:
         """Start, reap, start again, for ever."""
@@ -79,9 +80,19 @@ class Supervisor:
     def _start(self, program: dict[str, object]) -> None:
         argv = [str(word) for word in program["argv"]]  # type: ignore[attr-defined] # a list, as JSON gave it
         with (self._folder / "logs" / f"{program['name']}.log").open("ab") as log:
-            child = subprocess.Popen(argv, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                child = subprocess.Popen(argv, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            except OSError as error:  # a cache that was emptied: to end now would end every container
+                _say(f"{program['name']} cannot be started: {error}")
+                self._again(program)
+                return
         self._running[child.pid] = program, child
         _say(f"{program['name']} started as {child.pid}")
+
+    def _again(self, program: dict[str, object]) -> None:
+        pause = self._pauses.get(program["name"], _RESTART_S)
+        self._pauses[program["name"]] = min(2 * pause, _LONGEST_RESTART_S)
+        self._due.append((time.monotonic() + pause, program))
 
     def _reap(self) -> None:
         while True:
@@ -95,7 +106,7 @@ class Supervisor:
                 program, child = self._running.pop(pid)
                 child.returncode = os.waitstatus_to_exitcode(status)
                 _say(f"{program['name']} ended with {child.returncode}: starting it again")
-                self._due.append((time.monotonic() + _RESTART_S, program))
+                self._again(program)
 
 
 def _is_there(what: str) -> bool:

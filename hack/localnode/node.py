@@ -117,6 +117,16 @@ class Node:
             raise StateInvalid(f"no cluster runs in {self._folder}: hack/cluster up")
         return outside.first_process(record.process, time.monotonic())
 
+    def bring(self, archive: Path) -> bool:
+        """Import an OCI archive unless the cluster has it; whether it was imported. Raises StartFailed."""
+        done = self._folder / "imported" / archive.name
+        if done.exists():
+            return False
+        self.import_image(archive)
+        done.parent.mkdir(exist_ok=True)
+        done.touch()
+        return True
+
     def import_image(self, archive: Path) -> str:
         """Import an OCI archive into containerd; what ctr printed. Raises StartFailed."""
         ctr = [str(self.programs / "ctr"), f"--address={self.layout.containerd_socket}", "--namespace=k8s.io"]
@@ -173,7 +183,7 @@ class Node:
             archive = self._folder / f"{program}.tar"
             if not archive.exists():
                 archives.write(archive, image, {f"/{program}": self.programs / program}, [f"/{program}"])
-                self.import_image(archive)
+            self.bring(archive)
 
     def _is_ready(self) -> bool:
         path = "{.status.conditions[?(@.type=='Ready')].status}"

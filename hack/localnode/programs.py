@@ -31,7 +31,7 @@ def everything(layout: Layout, built: Path) -> list[Program]:
         Program("kube-controller-manager", _controller_manager(layout, built), after_api),
         Program("kube-scheduler", _scheduler(layout, built), after_api),
         Program("kube-proxy", (str(built / "kube-proxy"), f"--config={layout.etc / 'kube-proxy.json'}"), after_api),
-        Program("kubelet", _kubelet(layout, built), after_api),
+        Program("kubelet", _kubelet(layout, built), str(layout.containerd_socket)),
     ]
 
 

@@ -1,0 +1,54 @@
+"""What is tried in the cluster: our images brought into it, and the tests in tests/node run against it."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from localplane import binaries, kuberaychart
+from localplane.errors import StateInvalid
+
+from . import archives, images, parts
+from .node import Node, Say
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBERAY_IMAGE = f"quay.io/kuberay/operator:v{kuberaychart.VERSION}"
+
+
+def bring_images(node: Node, environment: Mapping[str, str], say: Say) -> list[str]:
+    """Build what changed, bring it into the cluster if that runs; names of all images.
+
+    Raises ToolsMissing, BuildFailed or StartFailed.
+    """
+    built = images.build(environment, say)
+    built[KUBERAY_IMAGE] = _kuberay(environment, say)
+    if node.is_ready():
+        for name, archive in built.items():
+            if node.bring(archive):
+                say(f"{name} is in the cluster")
+    return list(built)
+
+
+def _kuberay(environment: Mapping[str, str], say: Say) -> Path:
+    """KubeRay's operator as its chart expects it: the program at /manager, the image by its public name."""
+    program = binaries.built(parts.kuberay(), environment, say)
+    folder = images.folder(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / f"kuberay-operator-{program.parent.name}.tar"
+    if not archive.exists():
+        archives.write(archive, KUBERAY_IMAGE, {"/manager": program}, ["/manager"])
+    return archive
+
+
+def run_tests(node: Node, environment: Mapping[str, str], say: Say, arguments: Sequence[str]) -> int:
+    """Run tests/node against the cluster; pytest's exit status. Raises StateInvalid without a virtual environment."""
+    pytest = ROOT / ".venv" / "bin" / "pytest"
+    if not pytest.exists():
+        raise StateInvalid(f"{pytest} is missing: hack/bootstrap dev")
+    chart = kuberaychart.package(ROOT / "charts" / "velum" / "charts", environment)
+    helm = binaries.tool("helm", environment, say)
+    say(f"running tests/node against {node.kubeconfig}, with {chart.name} as the chart of KubeRay")
+    told = {**os.environ, "VELUM_CLUSTER": str(node.layout.folder), "VELUM_HELM": str(helm)}
+    # One after the other, in the order in which they are written: each step finds the release as the last one left it.
+    argv = [str(pytest), "-n", "0", "-x", "-v", "-p", "no:cacheprovider", "--timeout=1800", "tests/node", *arguments]
+    return subprocess.run(argv, cwd=ROOT, env=told, check=False).returncode
