@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from velum_pipeline.detections import Detections
@@ -21,49 +22,47 @@ from velum_pipeline.regions import Region
 SCORE_DIGITS = 4
 
 
-def document(
-    name: str,
-    width: int,
-    height: int,
-    detections: Detections,
-    regions: Sequence[Region | None],
-    method: Method,
-    duration: float,
-) -> dict[str, Any]:
-    """The document as JSON-ready values. ``name``: the picture's name. ``duration``: seconds that the work took."""
-    rows = zip(detections.classes.tolist(), detections.boxes.tolist(), detections.scores.tolist(), regions, strict=True)
+@dataclass(frozen=True)
+class Told:
+    """What is told of a picture or a frame.
+
+    name: the file's name. size: (width, height) in pixels, as displayed. regions: of each of the N detections, None
+    where nothing of it is hidden. duration: seconds that the work took, or that the frame is shown.
+    """
+
+    name: str
+    size: tuple[int, int]
+    detections: Detections
+    regions: Sequence[Region | None]
+    method: Method
+    duration: float
+
+
+def document(told: Told) -> dict[str, Any]:
+    """The document as JSON-ready values."""
+    found = told.detections
+    rows = zip(found.classes.tolist(), found.boxes.tolist(), found.scores.tolist(), told.regions, strict=True)
+    width, height = told.size
     return {
-        "id": name,
-        "filename": name,
+        "id": told.name,
+        "filename": told.name,
         "folder": None,
         "size": [height, width],
-        "duration": round(duration, 3),
+        "duration": round(told.duration, 3),
         "detections": [
-            _entry(name, row, *found, changed=region is not None and method is not Method.DETECT)
-            for row, (*found, region) in enumerate(rows)
+            _entry(told.name, row, *each, changed=region is not None and told.method is not Method.DETECT)
+            for row, (*each, region) in enumerate(rows)
         ],
     }
 
 
-def frame_document(
-    name: str,
-    width: int,
-    height: int,
-    detections: Detections,
-    regions: Sequence[Region | None],
-    method: Method,
-    *,
-    time: float,
-    duration: float,
-    tracks: Sequence[int],
-    seen: Sequence[bool],
-) -> dict[str, Any]:
+def frame_document(told: Told, *, time: float, tracks: Sequence[int], seen: Sequence[bool]) -> dict[str, Any]:
     """The document of one frame; its ``id``, the frame's number, is set by whoever numbers the frames.
 
-    time, duration: seconds, when and how long the frame is shown. tracks: the number of each detection's track. seen:
-    whether a detector saw the object in this frame; otherwise its place follows from the frames around.
+    time: when the frame is shown, in seconds. tracks: the number of each detection's track. seen: whether a detector
+    saw the object in this frame; otherwise its place follows from the frames around.
     """
-    page = document(name, width, height, detections, regions, method, duration)
+    page = document(told)
     for entry, track, found in zip(page["detections"], tracks, seen, strict=True):
         entry.update(track_id=int(track), is_interpolated=not found)
     return {"id": None, "time": round(time, 6), **{key: page[key] for key in page if key != "id"}}

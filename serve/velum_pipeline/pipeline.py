@@ -89,15 +89,14 @@ def finish(
     areas = regions.build(detections, options, picture.width, picture.height)
     picture.forget_pixels()
     binary, instance = _masks(picture, areas, options)
+    size = picture.width, picture.height
     return Product(
         picture=_redacted(picture, detections, areas, options, random),
         media_type=picture.media_type.mime,
         extension=picture.media_type.extension,
         binary_mask=binary,
         instance_mask=instance,
-        metadata=metadata.document(
-            name, picture.width, picture.height, detections, areas, options.method, clock() - started
-        ),
+        metadata=metadata.document(metadata.Told(name, size, detections, areas, options.method, clock() - started)),
         counts=metadata.counts(detections),
     )
 

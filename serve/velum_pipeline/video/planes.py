@@ -35,11 +35,16 @@ def samples(frame: av.VideoFrame, video: Video) -> list[Plane]:
 
     Raises StageFailed for a frame that is not what the video was found to be.
     """
+    require_alike(frame, video)
+    return [_lines(plane, video.bits) for plane in frame.planes]
+
+
+def require_alike(frame: av.VideoFrame, video: Video) -> None:
+    """Raise StageFailed for a frame that is not what the video was found to be."""
     found = frame.format.name, frame.width, frame.height
     due = video.pixel_format, video.width, video.height
     if found != due:
         raise StageFailed("a frame is {} of {} x {}, the video {} of {} x {}".format(*found, *due))
-    return [_lines(plane, video.bits) for plane in frame.planes]
 
 
 def upright(frame: av.VideoFrame, video: Video) -> NDArray[np.uint8]:

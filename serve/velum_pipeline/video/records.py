@@ -57,17 +57,8 @@ class Recorder:
     def frame(self, shown: Shown, tracked: Tracked, regions: Sequence[Region | None]) -> None:
         """Write one frame; frames come in order."""
         found, tracks = tracked.detections, tracked.tracks.tolist()
-        page = metadata.frame_document(
-            shown.name,
-            *shown.size,
-            found,
-            regions,
-            self._method,
-            time=shown.time,
-            duration=shown.duration,
-            tracks=tracks,
-            seen=tracked.seen.tolist(),
-        )
+        told = metadata.Told(shown.name, shown.size, found, regions, self._method, shown.duration)
+        page = metadata.frame_document(told, time=shown.time, tracks=tracks, seen=tracked.seen.tolist())
         self._file.write(json.dumps(page, separators=(",", ":")).encode() + b"\n")
         self._classes.update(zip(tracks, map(str, found.classes.tolist()), strict=True))
         edge = dict(zip(tracks, tracked.anchors, strict=True))

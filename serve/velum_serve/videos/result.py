@@ -44,26 +44,23 @@ def write_result(
     skipped = sum(part.skipped for part in parts)
     require_frames(sum(part.frames for part in parts), skipped)
     with TemporaryDirectory(prefix="velum-join-", dir=temporary) as name:
-        scratch = Path(name)
-        metadata, index, target = (scratch / each for each in ("metadata.json", "metadata.index", "anonymised.mp4"))
+        metadata, index, target = (Path(name, each) for each in ("metadata.json", "metadata.index", "anonymised.mp4"))
         videos: list[Path] = []
-        told = assemble(_fetched(parts, store, scratch, videos, stopped), metadata, index)
+        told = assemble(_fetched(parts, store, Path(name), videos, stopped), metadata, index)
         left_out, converted = video.left_out, tuple[str, ...]()
-        entries: dict[str, ResultFile] = {}
+        files = {"metadata": (metadata, JSON), "metadata_index": (index, OFFSETS)}
         if options.method is not Method.DETECT:
             with source.trusted():
                 made = join(source.opener(stopped), video, videos, target, gps=options.gps, skipped=skipped)
             left_out, converted = left_out + made.left_out, made.converted
-            for path in videos:
-                path.unlink()
-            entries["anonymised"] = _written(target, MP4, folder, stopped)
-        entries["metadata"] = _written(metadata, JSON, folder, stopped)
-        entries["metadata_index"] = _written(index, OFFSETS, folder, stopped)
+            _remove(videos)
+            files = {"anonymised": (target, MP4), **files}
+        entries = {name: _written(*file, folder, stopped) for name, file in files.items()}
     return TaskResult(
         attempt=order.attempt,
         detections=dict(told.counts),
-        frames=video.frames,
-        skipped_frames=skipped,
+        frames=video.frames + video.lost,
+        skipped_frames=skipped + video.lost,
         left_out=bounded(left_out),
         converted=bounded(converted),
         **entries,
@@ -87,6 +84,11 @@ def _fetched(
             videos.append(fetched.video)
         yield Records(fetched.records, fetched.tracks)
         fetched.records.unlink()
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink()
 
 
 def _written(path: Path, media_type: str, folder: AttemptFolder, stopped: Stopped) -> ResultFile:

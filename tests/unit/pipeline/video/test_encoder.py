@@ -159,7 +159,7 @@ def test_a_segment_without_frames_is_a_file_without_packets(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"size": (64, 64)}, "64x64"),
+        ({"size": (64, 64)}, "64 x 64"),
         ({"pixel_format": "yuv444p"}, "yuv444p"),
         ({"time_base": Fraction(1, 25)}, "time base"),
     ],
