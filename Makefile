@@ -19,12 +19,16 @@ test: setup-dev ## Run all tests, those on a real API server and a real Ray too 
 	@$(BIN)/velum models fetch centerface || echo "tests that compare with CenterFace are skipped"
 	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
+.PHONY: e2e
+e2e: setup-dev ## Run a release's whole life on a real node of this machine (root; ARGS="..." are flags of hack/cluster e2e)
+	@hack/cluster e2e $(ARGS)
+
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
-	@$(BIN)/ruff check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
-	@$(BIN)/ruff format --check . hack/controlplane hack/generate hack/bench hack/evaluate hack/train
+	@$(BIN)/ruff check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
+	@$(BIN)/ruff format --check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
-	@MYPYPATH=hack $(BIN)/mypy -p localplane -p evaluation -p training
+	@MYPYPATH=hack $(BIN)/mypy -p localplane -p localnode -p evaluation -p training
 	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer -p video -p film
 	@$(BIN)/lint-imports
 	@hack/generate --check

@@ -1,0 +1,236 @@
+"""The release on a real node, from `helm install` to nothing left: each test finds what the one before left."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+import yaml
+
+from support.clusterkit import NAMESPACE, PARTS, RELEASE, Cluster, Rest, until
+from velum_ingress.schemas import Task
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "velum"
+VALUES = Path(__file__).with_name("values.yaml")
+SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
+FIRST_REPLICA_S = 600  # the worker's pod, Ray, the pack: a minute on an idle machine
+UNINSTALL_S = 300
+
+
+def _ids(answers: Iterable[httpx.Response]) -> list[str]:
+    names = []
+    for answer in answers:
+        assert answer.status_code in {200, 202}, answer.text
+        names.append(answer.json()["id"])
+    return names
+
+
+def _is_hidden(rest: Rest, task: dict[str, Any], picture: bytes) -> None:
+    """The first face of the sample picture has other pixels, and the sky has not."""
+    answer = rest.download(task["anonymised_link"])
+    assert answer.status_code == 200, answer.text
+    before, after = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (picture, answer.content)
+    )
+    assert before.shape == after.shape
+    changed = np.abs(before.astype(int) - after.astype(int)).mean(axis=2)
+    assert changed[240:310, 160:220].mean() > 8
+    assert changed[:40].mean() < 3
+
+
+def test_helm_installs_it(cluster: Cluster) -> None:
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "velum-e2e"},
+        "spec": {
+            "capacity": {"storage": "5Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "hostPath": {"path": str(cluster.volume)},
+            "persistentVolumeReclaimPolicy": "Retain",
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(volume))
+    cluster.helm("install", RELEASE, CHART, "--create-namespace", "-f", VALUES, "--wait", "--timeout=10m")
+    for name in ("velum-operator", "velum-ingress", "kuberay-operator"):
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s", timeout=320)
+
+
+def test_kuberay_brings_up_a_head_and_no_worker(cluster: Cluster) -> None:
+    until(lambda: bool(cluster.pods("head")), FIRST_REPLICA_S, "KubeRay made no head")
+    cluster.kubectl("wait", "pod", "-l", PARTS["head"], "--for=condition=Ready", "--timeout=600s", timeout=620)
+    assert cluster.pods("worker") == [], "scale to zero: nobody has asked for anything"
+
+
+def test_helm_test_passes(cluster: Cluster) -> None:
+    cluster.helm("test", RELEASE, "--timeout=15m", "--logs")
+    assert cluster.pods("worker"), "the picture was hidden by a worker that came for it"
+
+
+def test_the_model_tells_that_it_is_ready(cluster: Cluster) -> None:
+    def ready() -> bool:
+        conditions = cluster.get("anonmodel", "default").get("status", {}).get("conditions", [])
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+    until(ready, 120, lambda: json.dumps(cluster.get("anonmodel", "default").get("status"), indent=1))
+    status = cluster.get("anonmodel", "default")["status"]
+    assert status["replicas"] >= 1, status
+
+
+def test_every_sample_ends_as_it_says(cluster: Cluster, stored: None, receiver: str) -> None:
+    """Those that name an address of the internet get one of the receiver."""
+    for sample in SAMPLES:
+        text = (
+            sample.read_text()
+            .replace("https://example.com/pictures", receiver)
+            .replace("https://example.com", receiver)
+        )
+        cluster.kubectl("apply", "-f", "-", given=text.replace("/hooks/velum", "/hook"))
+    names = [
+        document["metadata"]["name"]
+        for sample in SAMPLES
+        for document in yaml.safe_load_all(sample.read_text())
+        if document["kind"] == "AnonymizationTask"
+    ]
+    assert len(names) > 8
+    active = [f"anontask/{name}" for name in names if name != "street-later"]
+    cluster.kubectl("wait", *active, "--for=condition=Complete", "--timeout=900s", timeout=920)
+    cluster.kubectl("wait", "anontask/street-later", "--for=condition=Suspended", "--timeout=60s")
+    cluster.kubectl("patch", "anontask", "street-later", "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    cluster.kubectl("wait", "anontask/street-later", "--for=condition=Complete", "--timeout=300s", timeout=320)
+    assert [file.suffix for file in (cluster.volume / "output" / "done").rglob("*.jpg")], "nothing at the destination"
+
+
+@pytest.mark.parametrize("kind", ["picture", "video"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_the_rest_api_hides(
+    rest: Rest, calls: Rest, receiver: str, picture: bytes, clip: bytes, kind: str, asynchronous: bool
+) -> None:
+    data = picture if kind == "picture" else clip
+    headers = {"web-auth-header-name": "X-Api-Key", "web-auth-header-value": f"{kind}{asynchronous}"}
+    answer = rest.post(data, f"face=true&webhook={receiver}/hook", asynchronous, **headers)
+    assert answer.status_code == (202 if asynchronous else 200), answer.text
+    task = rest.ended(answer.json()["id"])
+    Task.model_validate(task)
+    assert (task["status"], task["error"]) == ("done", None)
+    if kind == "picture":
+        _is_hidden(rest, task, picture)
+    else:
+        film = rest.download(task["anonymised_link"])
+        assert film.headers["content-type"] == "video/mp4"
+        assert film.content[4:8] == b"ftyp"
+        assert task["frames_done"] == 20
+
+    def called() -> bool:
+        heard = rest_calls(calls)
+        return any(
+            call["body"]["id"] == task["id"] and call["headers"]["x-api-key"] == f"{kind}{asynchronous}"
+            for call in heard
+        )
+
+    until(called, 60, "the webhook was not called")
+
+
+def rest_calls(calls: Rest) -> list[dict[str, Any]]:
+    """What the receiver was told."""
+    found: list[dict[str, Any]] = calls.download("/calls").json()
+    return [call for call in found if "id" in call["body"]]
+
+
+def test_an_upgrade_keeps_running_tasks(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes) -> None:
+    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(5))])
+    change = ["--set=operator.logLevel=debug", "--set=ingress.logLevel=debug", "--set=ingress.replicas=3"]
+    cluster.helm("upgrade", RELEASE, CHART, "-f", VALUES, *change, "--wait", "--timeout=10m")
+    assert [rest.ended(name)["status"] for name in names] == ["done"] * len(names)
+    assert len(cluster.pods("ingress")) == 3
+
+
+def test_work_brings_a_second_worker(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes) -> None:
+    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(30))])
+    seen = 0
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline and seen < 2:
+        seen = max(seen, len(cluster.pods("worker")))
+        time.sleep(1)
+    assert [rest.ended(name, 900)["status"] for name in names] == ["done"] * len(names)
+    assert seen == 2
+
+
+@pytest.mark.parametrize("part", ["ingress", "operator", "worker", "head", "kuberay"])
+def test_killing_a_pod_loses_nothing(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes, part: str) -> None:
+    """Tasks are accepted before, while and after every pod of this kind is killed; all of them end well."""
+    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(4))])
+    until(lambda: any(rest.task(name)["status"] == "processing" for name in names), FIRST_REPLICA_S, "nothing runs")
+    answers: list[httpx.Response] = []
+    sender = threading.Thread(target=lambda: answers.extend(rest.post(picture, "face=true", True) for _ in range(8)))
+    sender.start()
+    victims = cluster.pods(part)
+    assert victims
+    cluster.kubectl("delete", "pod", *victims, "--force", "--grace-period=0", timeout=180)
+    sender.join()
+    names += _ids(answers)
+    documents = [rest.ended(name, 900) for name in names]
+    assert [document["status"] for document in documents] == ["done"] * 13, documents
+    _is_hidden(rest, documents[1], picture)
+    if part != "worker":  # those go when there is no work
+        until(lambda: bool(set(cluster.pods(part)) - set(victims)), 300, f"no new {part}")
+
+
+def test_a_drain_spares_the_service_and_loses_nothing(cluster: Cluster, rest: Rest, picture: bytes) -> None:
+    """With nowhere to go, what was evicted waits; the disruption budget keeps the ingress up; after it all goes on."""
+    until(lambda: len(cluster.pods("ingress")) == 3, 300, "three ingress pods after the upgrade")
+    cluster.kubectl("rollout", "status", "deployment/velum-ingress", "--timeout=300s", timeout=320)
+    cluster.kubectl("cordon", "velum-node")
+    try:
+        before = cluster.pods("operator")
+        selected = "--pod-selector=app.kubernetes.io/component in (operator, ingress)"
+        with pytest.raises(AssertionError, match=r"disruption budget|global timeout"):
+            cluster.kubectl("drain", "velum-node", selected, "--delete-emptydir-data", "--timeout=40s")
+        assert set(cluster.pods("operator")) != set(before)
+        names = _ids(rest.post(picture, "face=true", True) for _ in range(3))
+        assert {rest.task(name)["status"] for name in names} == {"queued"}
+    finally:
+        cluster.kubectl("uncordon", "velum-node")
+    assert [rest.ended(name, 900)["status"] for name in names] == ["done"] * 3
+
+
+def test_a_running_video_is_suspended_and_goes_on(cluster: Cluster, rest: Rest, long_clip: bytes) -> None:
+    (name,) = _ids([rest.post(long_clip, "face=true", True)])
+    until(lambda: rest.task(name)["status"] == "processing", FIRST_REPLICA_S, "it does not begin")
+    cluster.kubectl("patch", "anontask", name, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    cluster.kubectl("wait", f"anontask/{name}", "--for=condition=Suspended", "--timeout=120s", timeout=140)
+    assert rest.task(name)["status"] == "queued"
+    cluster.kubectl("patch", "anontask", name, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    assert rest.ended(name)["status"] == "done"
+
+
+def test_idle_workers_go(cluster: Cluster) -> None:
+    until(lambda: cluster.pods("worker") == [], 900, lambda: f"workers stay: {cluster.pods('worker')}")
+
+
+def test_uninstall_hangs_on_nothing_and_leaves_nothing(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "pod/receiver", "service/receiver", "configmap/receiver", "secret/street-webhook")
+    begun = time.monotonic()
+    cluster.helm("uninstall", RELEASE, "--wait", f"--timeout={UNINSTALL_S}s", timeout=UNINSTALL_S + 60)
+    assert time.monotonic() - begun < UNINSTALL_S
+    ours = "deployments,services,pods,configmaps,secrets,serviceaccounts,roles,rolebindings,jobs,persistentvolumeclaims"
+
+    def left() -> list[str]:
+        found = cluster.kubectl("get", ours, "-o", "name").split()
+        return [name for name in found if not name.endswith(("/kube-root-ca.crt", "/default"))]
+
+    until(lambda: not left(), 180, lambda: f"left in the namespace: {left()}")
+    kinds = cluster.kubectl("get", "crds", "-o", "name")
+    assert "velum.dev" not in kinds
+    assert cluster.kubectl("get", "rayclusters,rayservices", "-A", "-o", "name").split() == []
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=140)
+    cluster.kubectl("delete", "pv", "velum-e2e", "--timeout=60s")
