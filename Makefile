@@ -39,7 +39,7 @@ format: setup-dev ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 .PHONY: generate
-generate: setup-dev ## Write the generated files: CRDs, OpenAPI
+generate: setup-dev ## Write the generated files: CRDs, OpenAPI, those of the chart
 	@hack/generate
 
 .PHONY: bench

@@ -1,6 +1,12 @@
-{{/* Label by which Ray's pods of this release are known; KubeRay leaves these as they are. */}}
+{{/* Labels of Ray's pods. Not app.kubernetes.io/name: the Service <name>-head-svc selects by KubeRay's own value of it
+(BuildHeadServiceForRayService, controllers/ray/common/service.go), and a pod's own would win. */}}
 {{- define "velum.ray.podLabels" -}}
-{{ include "velum.podLabels" . }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: velum
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 velum.dev/ray: {{ include "velum.fullname" .root }}
 {{- end -}}
 
