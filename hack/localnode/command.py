@@ -71,6 +71,9 @@ def _images(arguments: argparse.Namespace) -> int:
 
 
 def _e2e(arguments: argparse.Namespace) -> int:
+    if arguments.if_cached and (lacking := trial.unbuilt(os.environ)):
+        print(f"the real node is skipped: not built yet: {', '.join(lacking)} (`make e2e` builds them)")
+        return 0
     node = _node(arguments)
     node.up(None)
     try:
@@ -105,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--kubeconfig", type=Path, metavar="FILE", help="also written there, mode 0600")
         if name == "e2e":
             command.add_argument("--keep", action="store_true", help="leave the cluster running")
+            command.add_argument("--if-cached", action="store_true", help="say so and end if something must be built")
             command.add_argument("rest", nargs="*", metavar="PYTEST_ARGUMENT", help="after --, such as -k samples")
     return top
 

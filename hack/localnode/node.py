@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,14 +69,9 @@ class Node:
         # Everything is built before anything is started, and before others have to wait for the folder.
         found = parts.control_plane(self._environment, self._say)
         found += parts.built(parts.node(), self._environment, self._say)
-        with locked(self._folder, lambda: self._say("another call works on this cluster: waiting for it")):
-            record = self._load()
-            if record is None or record.process is None or not record.process.is_running():
-                if record is not None:
-                    self._say("a cluster was here and has ended: clearing it away")
-                    self._clear(record)
-                    self._folder.mkdir(mode=0o700, exist_ok=True)
-                record = self._start(found)
+        self._clear_what_ended()
+        with self._locked():
+            record = self._load() or self._start(found)
             self._wait(self._is_ready, "the node is not Ready")
             self._import_own()
             self._kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=addons.manifests())
@@ -96,10 +91,11 @@ class Node:
         """End it and remove everything; False if there was nothing. Raises StartFailed if traces stay behind."""
         if not self._folder.is_dir():
             return False
-        record = self._load()
-        if record is None:
-            return False
-        self._clear(record)
+        with self._locked():
+            record = self._load()
+            if record is None:
+                return False
+            self._clear(record)
         if traces := leftovers.traces(self._folder, self._environment):
             raise StartFailed("`down` left these behind:\n" + "\n".join(traces))
         return True
@@ -131,6 +127,18 @@ class Node:
         """Import an OCI archive into containerd; what ctr printed. Raises StartFailed."""
         ctr = [str(self.programs / "ctr"), f"--address={self.layout.containerd_socket}", "--namespace=k8s.io"]
         return outside.run(self.inside(), [*ctr, "images", "import", str(archive)], self._environment)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self._folder, lambda: self._say("another call works on this cluster: waiting for it"))
+
+    def _clear_what_ended(self) -> None:
+        if not self._folder.is_dir():
+            return
+        with self._locked():
+            record = self._load()
+            if record is not None and not (record.process and record.process.is_running()):
+                self._say("a cluster was here and has ended: clearing it away")
+                self._clear(record)
 
     def _start(self, found: list[Path]) -> Record:
         self._folder.chmod(0o700)

@@ -40,6 +40,14 @@ def _kuberay(environment: Mapping[str, str], say: Say) -> Path:
     return archive
 
 
+def unbuilt(environment: Mapping[str, str]) -> list[str]:
+    """Names of what a cluster and its images need and the cache lacks: minutes of building, each."""
+    place = images.folder(environment)
+    lacking = [tool.name for tool in [*parts.node(), parts.kuberay()] if not binaries.is_built(tool, environment)]
+    archives_of = ((image, place / f"{image.name}-{images.key(image)}.tar") for image in images.IMAGES)
+    return lacking + [f"the image {image.reference}" for image, archive in archives_of if not archive.exists()]
+
+
 def run_tests(node: Node, environment: Mapping[str, str], say: Say, arguments: Sequence[str]) -> int:
     """Run tests/node against the cluster; pytest's exit status. Raises StateInvalid without a virtual environment."""
     pytest = ROOT / ".venv" / "bin" / "pytest"

@@ -84,13 +84,22 @@ def tool(name: str, environment: Mapping[str, str], say: Say) -> Path:
 def built(wanted: Tool, environment: Mapping[str, str], say: Say) -> Path:
     """Give the program `wanted`, from the cache or built into it. Raises ToolsMissing or BuildFailed."""
     name = wanted.name
-    cache = cache_root(environment) / "tools" / name
-    folder = cache / _key([wanted])
+    folder = _place(wanted, environment)
+    cache = folder.parent
     if _lacking(folder, [name]):
         with locked(cache, lambda: say(f"another build of {name} is running: waiting for it")):
             if _lacking(folder, [name]):
                 _build(cache, folder, [wanted], environment, say)
     return folder / name
+
+
+def is_built(wanted: Tool, environment: Mapping[str, str]) -> bool:
+    """Whether the cache holds the program, so that nothing would have to be built."""
+    return not _lacking(_place(wanted, environment), [wanted.name])
+
+
+def _place(wanted: Tool, environment: Mapping[str, str]) -> Path:
+    return cache_root(environment) / "tools" / wanted.name / _key([wanted])
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:
