@@ -41,6 +41,11 @@ log = logging.getLogger(__name__)
 
 REMEDY = "install KubeRay (values kuberay.enabled), or name a Ray that exists (ray.mode: external)"
 
+UNKNOWN_FIELD = "field not declared in schema"
+"""In what the API server says of an applied field that the type lacks. The answer is a 500, as if it were at fault."""
+
+OTHER_KUBERAY = "the KubeRay that is installed has no such field: another version than the chart is made for (1.5)"
+
 SPARED = "is left out until a Ray cluster serves, so that it holds up no other model"
 
 
@@ -85,12 +90,17 @@ class KubeRayService:
         """
         owner, template = await self._template()
         served, name = self._sparing(config), template["metadata"]["name"]
+        where = f"RayService {name!r} of ConfigMap {owner['metadata']['name']!r}"
         try:
             found = await self._rayservices.apply(name, manifest(template, owner, served), manager=MANAGER)
         except InvalidInput as error:
-            raise ServingRefused(f"RayService {name!r} of ConfigMap {owner['metadata']['name']!r}: {error}") from error
+            raise ServingRefused(f"{where}: {error}") from error
         except (NotFound, Conflict) as error:
-            raise Unavailable(PART, f"RayService {name!r}: {error}") from error
+            raise Unavailable(PART, f"{where}: {error}") from error
+        except Unavailable as error:
+            if UNKNOWN_FIELD not in error.why:
+                raise
+            raise ServingRefused(f"{where}: {error.why}; {OTHER_KUBERAY}") from error
         self._written = self._mark(owner, found)
 
     async def _template(self) -> tuple[Json, Json]:

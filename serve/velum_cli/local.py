@@ -29,6 +29,7 @@ def for_controller(settings: Settings, ray: LocalRay, url: str) -> Settings:
             "dashboard": ray.dashboard,
             "token": SecretStr(ray.token),
             "url": ray.url,
+            "rayservice": "",
             "cache": cache_folder(),
         }
     )

@@ -1,7 +1,6 @@
 """The store port on a real API server, and what only that one does."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +12,7 @@ import pytest
 
 pytest.register_assert_rewrite("support.storeport")
 
+from support.apiserver import with_token  # noqa: E402
 from support.samples import model_spec, spec  # noqa: E402
 from support.storeport import HEADER, WEBHOOK, Seen, StorePort, full_status, made, moved, removed  # noqa: E402
 from velum.api.meta import new_name  # noqa: E402
@@ -288,13 +288,3 @@ async def first_refusal(store: KubernetesStore) -> None:
 def write(file: Path, content: str | None) -> None:
     if content is not None:
         file.write_text(content)
-
-
-def with_token(kubeconfig: Path, token: str, file: Path) -> Path:
-    """Return a copy of the kubeconfig for somebody else."""
-    import yaml
-
-    config = yaml.safe_load(kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    file.write_text(json.dumps(config))
-    return file

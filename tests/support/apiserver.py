@@ -98,6 +98,14 @@ def connected(controlplane: ControlPlane) -> Iterator[Api]:
         yield Api(http)
 
 
+def with_token(kubeconfig: Path, token: str, file: Path) -> Path:
+    """Write a copy of the kubeconfig for somebody else, and return it."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    file.write_text(json.dumps(config))
+    return file
+
+
 def a_task(name: str = "street", **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ NAME = "velum"
 
 CONFIGMAP = "velum-ray"
 DOWNLOAD_SECONDS = 120
+SERVED_SECONDS = 30
 
 
 class NoModule(Exception):
@@ -44,9 +46,12 @@ def crd() -> Path:
 
 def install(plane: ControlPlane) -> None:
     """Have the server know RayServices; a second call changes nothing. Raises NoModule."""
-    file = crd()
-    plane.kubectl("apply", "--server-side", "-f", file)
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", file)
+    plane.kubectl("apply", "--server-side", "-f", crd())
+    until = time.monotonic() + SERVED_SECONDS
+    # `kubectl wait` stumbles over conditions that are null yet, and an established type may still be "initializing".
+    while plane.try_kubectl("get", "rayservices,anontasks,anonmodels", "-A").returncode:
+        assert time.monotonic() < until, "the server does not serve RayServices"
+        time.sleep(0.1)
 
 
 def template(**spec: Any) -> dict[str, Any]:
