@@ -64,7 +64,7 @@ def anonymize(
             left_out = join(opener, video, files, target, gps=wishes.options.gps, skipped=skipped).left_out
         if metadata is not None:
             (folder / "metadata.json").replace(metadata)
-        return _clip(told, skipped, video.left_out + left_out)
+        return _clip(told, skipped + video.lost, video.left_out + left_out)
 
 
 def require_frames(frames: int, skipped: int) -> None:

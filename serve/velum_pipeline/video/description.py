@@ -106,7 +106,8 @@ class Video:
     ends. keys: (K,) int64, rising: ordinals of key frames, where segments can begin; the first is 0. size: bytes of the
     stream's packets. counted: the file does not say when each frame is shown, so frames are known by their place in the
     decoder's output and decoding always begins at the file's start, which takes longer the further back a segment is.
-    left_out: streams that are neither worked on nor copied, in words.
+    left_out: streams that are neither worked on nor copied, in words. lost: how many frames more there were, which the
+    file is known to have no packets of any more.
     """
 
     media_type: MediaType
@@ -129,6 +130,7 @@ class Video:
     size: int
     counted: bool = False
     left_out: tuple[str, ...] = ()
+    lost: int = 0
 
     @property
     def frames(self) -> int:

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from velum_pipeline.errors import CorruptMedia, EmptyMedia, TooManyPixels, TruncatedMedia, UnsupportedMedia
 from velum_pipeline.media.kinds import AVI, MOV, MP4, SNIFF_BYTES, MediaType, sniff
-from velum_pipeline.video import formats
+from velum_pipeline.video import formats, losses
 from velum_pipeline.video.description import Colour, Video, turned
 from velum_pipeline.video.looks import Look, drained, look
 from velum_pipeline.video.opening import decodable, decode_strictly, is_cover, opened, packets, video_stream
@@ -34,8 +34,6 @@ UNSPECIFIED = 2
 """Of colours (ITU-T H.273)."""
 MAX_SIDE = 2**16
 """Pixels; no coding of video goes further."""
-
-
 READS_HEADERS = ("h264", "mjpeg")
 """Decoders that tell the size of frames that they are told to skip, and allocate none."""
 ANY_PIXELS = 2**31 - 1
@@ -60,6 +58,7 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
         stream = video_stream(container)
         _require_decodable(stream, limits, lambda: _announced(opener, media_type, stream.codec_context.name))
         left_out = _left_out(container, stream)
+        announced = losses.announced(media_type, stream)
         found = _pass(container, stream, limits)
         if media_type in (MP4, MOV) and len(found) < stream.frames:
             raise TruncatedMedia(f"the file announces {stream.frames} frames, {len(found)} can be read")
@@ -72,10 +71,10 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
     step = max(1, round(1 / (told.rate or USUAL_RATE) / time_base))
     with opened(opener, media_type, pixels) as container:
         seen = look(container, video_stream(container), pixels, everything=media_type == AVI and not found.all_keys())
-    times = timeline(found, step)
+    times, broken = timeline(found, step), list[int]()
     by_count = times is None or not _agree(seen, times)
     if times is None or by_count:
-        shown = _shown(opener, media_type, pixels)
+        shown = _shown(opener, media_type, pixels, broken)
         if media_type == AVI:  # the places of the order of decoding, so only out of order
             given = list(shown)
             places = sorted(pts for pts, _ in given if pts is not None)
@@ -103,6 +102,7 @@ def probe(opener: Opener, limits: VideoLimits = VideoLimits()) -> Video:
         size=found.size,
         counted=by_count,
         left_out=left_out,
+        lost=losses.lost(opener, media_type, pixels, told.index, found, times, announced, len(broken)),
     )
 
 
@@ -189,16 +189,18 @@ def _agree(seen: Look, times: Timeline) -> bool:
     return bool((steps > 0).all() and (seen.errors > 0 or (steps == 1).all()))
 
 
-def _shown(opener: Opener, media_type: MediaType, pixels: int) -> Iterator[tuple[int | None, bool]]:
-    """The pts of every frame as the decoder gives them out, and whether it is a key frame."""
+def _shown(opener: Opener, media_type: MediaType, pixels: int, broken: list[int]) -> Iterator[tuple[int | None, bool]]:
+    """Each frame's pts, as the decoder gives them out, and whether it is a key frame; where broken packets are."""
     with opened(opener, media_type, pixels) as container:
         stream = video_stream(container)
         decode_strictly(stream, pixels, threads=1)
         for packet in packets(container, stream):
-            try:
-                yield from ((frame.pts, frame.key_frame) for frame in (packet.decode() if packet is not None else ()))
-            except av.FFmpegError:
+            if packet is None:
                 continue
+            try:
+                yield from ((frame.pts, frame.key_frame) for frame in packet.decode())
+            except av.FFmpegError:
+                broken.append(packet.pos or 0)
         yield from ((frame.pts, frame.key_frame) for frame in drained(stream))
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +39,24 @@ async def test_what_it_is_comes_first_and_what_became_of_it_last(
     )
     again = Manifest.model_validate_json(await stores.outputs.get(made.manifest_key))
     assert again.result.converted == manifest.result.converted
+
+
+async def test_frames_that_damage_took_out_of_the_file_are_skipped_ones(
+    stores: Storage, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    data = bytearray(videos.made("vp9.webm", tmp_path).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 1500] = bytes(1500)
+    await stores.inputs.put("in/a.jpg", bytes(data))
+    made = order()
+    result = (await _manifest(made, stores, threads, [])).result
+    assert result.frames == videos.CLIPS["vp9.webm"].frames
+    assert result.skipped_frames is not None
+    assert 3 <= result.skipped_frames <= 20
+    assert result.anonymised is not None
+    (tmp_path / "result.mp4").write_bytes(await stores.outputs.get(result.anonymised.key))
+    with av.open(str(tmp_path / "result.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == result.frames - result.skipped_frames
 
 
 async def test_only_looking_converts_nothing(stores: Storage, threads: ThreadPoolExecutor, tmp_path: Path) -> None:
