@@ -55,20 +55,24 @@ def build(
     minutes. Raises ToolsMissing or BuildFailed.
     """
     place = folder(environment)
-    archives = {image.reference: place / f"{image.name}-{key(image, root)}.tar" for image in images}
+    archives = {image.reference: _archive(place, image, root) for image in images}
     if all(archive.exists() for archive in archives.values()):
         return archives
     builder = Builder(place, say)
     builder.check()
     with locked(place, lambda: say("another build of images is running: waiting for it")):
         for number, image in enumerate(images, start=1):
-            archive = archives[image.reference]
+            archive = archives[image.reference] = _archive(place, image, root)  # minutes later it may be another
             if archive.exists():
                 continue
             say(f"[{number}/{len(images)}] {image.reference}")
             seconds = _build(builder, image, archive, environment, root)
             say(f"[{number}/{len(images)}] {image.reference} built in {seconds:.0f} s")
     return archives
+
+
+def _archive(place: Path, image: Image, root: Path) -> Path:
+    return place / f"{image.name}-{key(image, root)}.tar"
 
 
 def key(image: Image, root: Path = ROOT) -> str:
@@ -108,8 +112,7 @@ def _build(builder: Builder, image: Image, archive: Path, environment: Mapping[s
     for older in archive.parent.glob(f"{image.name}-*.tar*"):
         older.unlink()
     unfinished = archive.with_suffix(".tar.part")
-    # Not compressed: it goes to a containerd on this machine, and gzip would take longer than all the rest.
-    push = ("push", "--disable-compression", image.reference, f"oci-archive:{unfinished}:{image.reference}")
+    push = ("push", image.reference, f"oci-archive:{unfinished}:{image.reference}")
     seconds += builder.logged(f"{image.name}-push", *push)
     unfinished.rename(archive)
     return seconds

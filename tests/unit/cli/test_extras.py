@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from velum_cli.sample import sample_picture
+
 ROOT = Path(__file__).resolve().parents[3]
 WITHOUT = """
 import sys
@@ -79,6 +81,14 @@ def test_packs_are_listed_where_the_replicas_are() -> None:
     listed = velum("serve", "models", "list")
     assert listed.returncode == 0, listed.stderr
     assert "velum-street" in listed.stdout
+
+
+def test_pictures_are_hidden_where_the_replicas_are(tmp_path: Path) -> None:
+    """The worker's image has its loops compiled by this command."""
+    (tmp_path / "sample.jpg").write_bytes(sample_picture())
+    done = velum("serve", "anonymize", tmp_path / "sample.jpg", "--output", tmp_path / "done")
+    assert done.returncode == 0, done.stderr
+    assert "3 face" in done.stdout
 
 
 def test_a_command_whose_packages_are_not_here_says_which() -> None:
