@@ -2,6 +2,7 @@
 
   hack/evaluate privacy --json out.json
   hack/evaluate privacy --more --only blur pixelate
+  hack/evaluate privacy --video
 
 The gallery are the --faces largest labelled faces of the sets below DIR, scaled to one size, so that only what is shown
 can give them away. Each is redacted at its labelled box, and each attacker names the original it takes for the right
@@ -15,6 +16,9 @@ before any lossy coding:
 
 "deface blur" and "deface mosaic" are the control, deface's own code at its defaults on the same boxes: an attack that
 fails there proves nothing here. --json FILE gets {method: rank-1 of the strongest attacker}, with "chance".
+
+--video attacks what a video shows of each face over time instead: covers, each held for a while, of boxes that lie a
+little differently, by their likelihood together. {row, count of covers: rank-1} goes to --json; there is no goal.
 
 Exit status 0: the goals hold. 1: they do not, or the attack fails on the control. 2: it could not be run.
 """
@@ -34,11 +38,13 @@ import numpy as np
 from environment import shared
 from evaluation.attack import copies, embedding, likelihood, simple
 from evaluation.attack.faces import Faces, Source, gallery, load, others
+from evaluation.attack.film import MINUTE, Film
 from evaluation.attack.likelihood import Redaction
 from evaluation.attack.ranks import rank1, wilson
-from evaluation.attack.redactions import Deface, more, ours
+from evaluation.attack.redactions import Deface, Velum, more, ours
 from evaluation.errors import EvaluationError, SetInvalid
 from evaluation.sets import add_data
+from velum_pipeline.options import Method
 
 FACES = 300
 DRAWS = 4
@@ -48,6 +54,7 @@ TRAINED_ON, FEWEST = 800, 10
 SMALLEST = 16.0
 """Shorter side of a face to learn from, in pixels."""
 COPIES = (1, 8, 64)
+COVERS = (1, 8, MINUTE, 64)
 GOAL = 0.25
 """Rank-1 that no method and no parameter may exceed."""
 SHARE = 1 / 3
@@ -76,6 +83,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     cv2.setNumThreads(1)
     try:
+        if arguments.video:
+            return _video(arguments)
         chosen = _chosen(arguments.only)
         largest, strangers = _sources(arguments)
         faces, training = load(largest), load(strangers)
@@ -109,8 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write {method: rank-1} here")
     add("--faces", type=_count, default=FACES, metavar="N", help=f"size of the gallery (default: {FACES})")
     add("--seed", type=int, default=0, metavar="S", help="of all that is drawn (default: 0)")
-    add("--only", nargs="+", metavar="METHOD", help="only these rows of the table, as they are named there")
+    add("--only", nargs="+", action="extend", metavar="METHOD", help="only these rows, as the table names them")
     add("--more", action="store_true", help="also attack several copies, boxes with their gradients, and persons")
+    add("--video", action="store_true", help="attack the covers of a video instead, over time")
     return command
 
 
@@ -208,3 +218,20 @@ def _print_more(faces: Faces, seed: int) -> None:
 def _likelihood(redact: Redaction, faces: Faces, random: np.random.Generator) -> float:
     model = likelihood.learn(redact, faces, random)
     return float(np.mean([rank1(model.distances(likelihood.look(redact(faces, random)))) for _ in range(DRAWS)]))
+
+
+def _video(arguments: argparse.Namespace) -> int:
+    """Attack covers of every face, made anew again and again. Returns the exit status. Raises SetInvalid."""
+    sources, _ = gallery(arguments.data, arguments.faces)
+    faces, found = load(sources), dict[str, float]()
+    print(f"gallery: {len(faces)} faces; chance {1 / len(faces):.2%}; seed {arguments.seed}\n")
+    print(f"{'likelihood, over time':36}" + "".join(f"{f'{count} covers':>13}" for count in COVERS))
+    rows: dict[str, Velum | Film] = {f"video, {method}": Film(method) for method in (Method.BLUR, Method.PIXELATE)}
+    rows["as many pictures, blur"] = ours()["blur"]  # what it would be with the cells that a picture has
+    for name, redact in rows.items():
+        shares = copies.moved_so_far(redact, faces, COVERS, np.random.default_rng(arguments.seed))
+        print(f"{name:36}" + "".join(f"{share:13.1%}" for share in shares), flush=True)
+        found |= {f"{name}, {count}": round(share, 4) for count, share in zip(COVERS, shares, strict=True)}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0

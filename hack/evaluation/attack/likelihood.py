@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,17 @@ ROUNDING = 0.1
 """Grey levels squared; variance that is left where nothing is random, of 8-bit rounding averaged over a cell."""
 
 
+class Silent(np.random.Generator):
+    """No noise: who has the source takes it out, and sees what a redaction shows of an original but for noise."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:  # noqa: ARG002
+        """Zeros."""
+        return np.zeros(size or (), dtype)
+
+
 @dataclass(frozen=True)
 class Model:
     """What copies of N originals look like. expected: (N, D). whitening: (D, D), so that scatter has variance 1."""
@@ -46,9 +58,16 @@ def learn(redact: Redaction, faces: Faces, random: np.random.Generator, samples:
     runs = np.stack([look(redact(faces, random)) for _ in range(samples)])
     expected = runs.mean(axis=0)
     scatter = (runs - expected).reshape(-1, runs.shape[2])
-    covariance = scatter.T @ scatter / (len(expected) * max(1, samples - 1))
-    covariance += ROUNDING * np.eye(len(covariance))
-    return Model(expected, np.linalg.cholesky(np.linalg.inv(covariance)))
+    return Model(expected, whitening(scatter, len(expected) * max(1, samples - 1)))
+
+
+def whitening(scatter: NDArray[np.float64], freedom: int, left: float = ROUNDING) -> NDArray[np.float64]:
+    """What gives deviations (M, D), of so many degrees of freedom, the variance 1 in all directions: (D, D).
+
+    left: variance that is in all of them besides, in grey levels squared.
+    """
+    covariance = scatter.T @ scatter / freedom + left * np.eye(scatter.shape[1])
+    return np.linalg.cholesky(np.linalg.inv(covariance))
 
 
 def look(crops: Pixels) -> NDArray[np.float64]:

@@ -13,10 +13,12 @@ import pytest
 from evaluation import privacy
 from evaluation.attack import copies, embedding, likelihood, simple
 from evaluation.attack.faces import HEIGHT, WIDTH, Faces, Source, gallery, load, on_a_sheet, others
+from evaluation.attack.film import Film
 from evaluation.attack.ranks import rank1, wilson
 from evaluation.attack.redactions import Portrait, Velum, more, ours
 from evaluation.errors import SetInvalid
 from velum_pipeline.options import Method
+from velum_pipeline.redact import floor
 
 Array = np.ndarray[Any, Any]
 COUNT = 40
@@ -128,6 +130,31 @@ def test_more_copies_never_help_little(faces: Faces) -> None:
     assert one < 0.5
     assert many < 0.75
     assert moved > one
+
+
+def test_a_video_shows_one_mean_of_a_face(faces: Faces) -> None:
+    """The product's own covers, which are no picture's; and but for noise they are the same from run to run."""
+    random, film = np.random.default_rng(0), Film(Method.BLUR)
+    bare = film(faces, likelihood.Silent())
+    inside = bare[:, 8:-8, 8:-8].astype(int)
+    assert np.ptp(inside, axis=(1, 2)).max() <= 2  # the rounding of chroma
+    assert len(np.unique(inside.mean(axis=(1, 2, 3)).round(-1))) <= 2 * floor.LEVELS
+    assert np.array_equal(bare, film(faces, likelihood.Silent()))
+    assert not np.array_equal(film(faces, random), film(faces, random))
+    around = film.sheet(faces, faces.boxes, random)[: HEIGHT // 2, : WIDTH // 2].astype(int)  # flat
+    assert np.abs(around - faces.sheet[: HEIGHT // 2, : WIDTH // 2]).max() <= 4  # there and back through 4:2:0
+    pictures = Velum(Method.BLUR)(faces, likelihood.Silent())[:, 8:-8, 8:-8].astype(int)
+    assert np.ptp(pictures, axis=(1, 2)).max() > 40
+
+
+def test_the_covers_of_a_video_tell_less_than_as_many_pictures(faces: Faces) -> None:
+    counts = (1, 16)
+    film, pictures = (
+        copies.moved_so_far(redact, faces, counts, np.random.default_rng(0))
+        for redact in (Film(Method.BLUR), Velum(Method.BLUR))
+    )
+    assert film[0] < film[1] < pictures[1] / 2
+    assert copies.moved(Velum(Method.BLUR), faces, 1, np.random.default_rng(0)) == pictures[0]
 
 
 def test_a_gradient_shows_more_than_the_box(faces: Faces) -> None:
@@ -268,6 +295,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     assert "all goals hold" in said
     assert "12 largest" in said
+
+
+def test_the_command_for_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_faces(tmp_path / "data" / "a", 12)
+    out = tmp_path / "out.json"
+    assert privacy.main(["--data", str(tmp_path / "data"), "--faces", "12", "--video", "--json", str(out)]) == 0
+    shares = json.loads(out.read_text())
+    rows = ("video, blur", "video, pixelate", "as many pictures, blur")
+    assert list(shares) == [f"{row}, {count}" for row in rows for count in (1, 8, 31, 64)]
+    assert all(0 <= share <= 1 for share in shares.values())
+    said = capsys.readouterr().out
+    assert all(row in said for row in rows)
 
 
 @pytest.mark.parametrize(
