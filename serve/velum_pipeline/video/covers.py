@@ -93,6 +93,8 @@ class Covers:
         """
         if self._method is Method.DETECT:
             return
+        if any(region is not None for region in regions):
+            decoded.frame.make_writable()  # a decoder may still refer to it; mostly it does not any more: no copy
         planes = samples(decoded.frame, self._video)
         if decoded.ordinal // PERIOD != self._period:
             self._period = decoded.ordinal // PERIOD

@@ -60,6 +60,7 @@ def _write(
     decoded: Decoded, video: Video, rows: NDArray[np.intp], columns: NDArray[np.intp], colours: NDArray[np.float32]
 ) -> None:
     """Write colours (N, 3) into the samples of these pixels."""
+    decoded.frame.make_writable()
     planes, coding = samples(decoded.frame, video), Coding.of(video)
     if coding.grey:
         colours = colours @ LUMA[:, None]

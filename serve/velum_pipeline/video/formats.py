@@ -71,12 +71,14 @@ class Conversion:
         self._clips = video.bits == 10 and video.codec not in EXACT
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame, which may be written into; its timestamps are to be set again."""
+        """The frame; its timestamps are to be set again. It may be the decoder's, which refers to it: not to be
+        written into before ``make_writable``, which copies only what somebody else still holds.
+        """
         source = frame.format.name
         if source != self._video.pixel_format:
             frame = self._converted(frame, source)
-        frame.make_writable()
         if self._clips:
+            frame.make_writable()
             for plane in frame.planes:
                 samples = _samples(plane, np.uint16)
                 np.minimum(samples, MAX_10_BIT, out=samples)

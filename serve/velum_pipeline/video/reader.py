@@ -38,7 +38,11 @@ EARLIER_SECONDS = (0, 2, 20)
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame in the video's pixel format, as stored (not turned), its pts set; it may be written into."""
+    """A frame in the video's pixel format, as stored (not turned), its pts set.
+
+    A decoder may still refer to it: who writes into it calls ``make_writable`` before, which copies what is held by
+    somebody else and nothing where, as mostly some frames later, nobody does.
+    """
 
     ordinal: int
     frame: av.VideoFrame

@@ -14,10 +14,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
+from support.covering import KEY, solid
 from support.videos import CLIPS
 from support.videos.plain import PLAIN
 from support.videos.scene import number
+from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.errors import UnsupportedMedia
+from velum_pipeline.options import Method, ObjectClass
+from velum_pipeline.video.covers import Covers
+from velum_pipeline.video.description import Video
+from velum_pipeline.video.drawing import draw_debug
 from velum_pipeline.video.probe import probe
 from velum_pipeline.video.reader import Decoded, decoded
 from velum_pipeline.video.source import Opener
@@ -72,14 +78,31 @@ def test_any_range_is_a_part_of_the_whole(clip: Clips, name: str) -> None:
         assert got == everything[first:stop], f"frames {first} to {stop}"
 
 
-def test_frames_may_be_written_into(clip: Clips) -> None:
+def blackened(each: Decoded, video: Video) -> None:
+    everywhere = solid(0, 0, video.width, video.height)
+    Covers(video, Method.BLACKEN, KEY).apply(each, [everywhere], [0])
+    assert (planes(each.frame)[0] == 16).all()
+
+
+def drawn_upon(each: Decoded, video: Video) -> None:
+    before = planes(each.frame)[0].copy()
+    box = np.array([[8, 8, video.width - 8, video.height - 8]], np.float32)
+    found = Detections(box, np.ones(1, np.float32), as_classes([ObjectClass.FACE]))
+    draw_debug(each, video, found, [None], scores=True)
+    assert (planes(each.frame)[0] != before).any()
+
+
+@pytest.mark.parametrize("write", [blackened, drawn_upon])
+def test_what_is_written_into_a_frame_shows_in_no_later_one(
+    clip: Clips, write: Callable[[Decoded, Video], None]
+) -> None:
+    """A decoder refers to its frames: were they not copied before, the frames that follow would change."""
     path = clip("h264-bframes.mp4")
     video, everything = whole(path)
     again = []
-    for each in decoded(opener(path), video, 0, video.frames):
+    for each in decoded(opener(path), video, 0, video.frames, threads=1):
         again += prints([each])
-        for plane in planes(each.frame):
-            plane[:] = 0  # were it the decoder's, the frames that refer to it would change
+        write(each, video)
     assert again == everything
 
 
