@@ -34,10 +34,13 @@ AHEAD = 4
 Sink = Callable[[Segment, SegmentResult], None]
 
 
-def margins(every: int) -> tuple[int, int]:
-    """How many frames before a run's first, and after its last, are decoded and looked at besides its own."""
+def margins(every: int, *, hides: bool = True) -> tuple[int, int]:
+    """How many frames before a run's first, and after its last, are decoded and looked at besides its own.
+
+    hides: whether anything is to be covered; covers need more frames before the run's than tracks do.
+    """
     radius = Tracker.reach(every)
-    return radius + WARM_UP, radius
+    return radius + (WARM_UP if hides else 0), radius
 
 
 def work(
@@ -60,7 +63,7 @@ def work(
     Raises Cancelled when ``cancelled`` says so, else whatever a stage raises. A segment that was not given to the sink
     leaves no file.
     """
-    before, after = margins(wishes.every)
+    before, after = margins(wishes.every, hides=wishes.options.method is not Method.DETECT)
     first = max(run[0].first - before, 0) // wishes.every * wishes.every
     stop = min(run[-1].stop + after, video.frames)
     seen = looking.seen(opener, video, first, stop, wishes.every, wishes.threads)

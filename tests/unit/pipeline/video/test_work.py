@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from support.redsquares import Square, blind, damaged, exposed, faces, looking_for_red, made
+from velum_pipeline.detections import Detections
 from velum_pipeline.errors import Cancelled
-from velum_pipeline.options import Method
+from velum_pipeline.options import Method, Options
+from velum_pipeline.tracks import Tracker
 from velum_pipeline.video.clip import anonymize
 from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import Encoding, SegmentWriter
-from velum_pipeline.video.looking import Detect
+from velum_pipeline.video.looking import Detect, Pixels
 from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.probe import probe
 from velum_pipeline.video.records import Records, assemble
@@ -155,6 +157,24 @@ def test_detecting_writes_no_video(source: Path, tmp_path: Path, method: Method)
     assert done.counts == {"face": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
     assert not any(e["is_anonymised"] for f in json.loads((tmp_path / "m.json").read_text()) for e in f["detections"])
+
+
+def test_detecting_looks_back_only_as_far_as_tracks_need(source: Path, tmp_path: Path) -> None:
+    cut = segments(opened(source)[1], 4 * GOP)
+    looked: list[int] = []
+
+    def counting(pictures: list[Pixels], options: Options) -> Sequence[Detections]:
+        looked.append(len(pictures))
+        return looking_for_red(pictures, options)
+
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone.mkdir()
+    together.mkdir()
+    whole = parts_of(source, [cut], wished(method=Method.DETECT), looking_for_red, together)
+    split = parts_of(source, [cut[:-1]], wished(method=Method.DETECT), looking_for_red, alone)
+    split += parts_of(source, [cut[-1:]], wished(method=Method.DETECT), counting, alone)
+    assert told(split, alone) == told(whole, together)
+    assert sum(looked) == FRAMES - cut[-1].first + Tracker.reach(1)
 
 
 def test_leaves_broken_frames_out_and_counts_them(source: Path, tmp_path: Path) -> None:
