@@ -4,6 +4,7 @@ Every look reads the ConfigMap and the RayService. Nothing is kept that another 
 restart the same document is applied once more, which changes nothing.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -45,6 +46,9 @@ UNKNOWN_FIELD = "field not declared in schema"
 """In what the API server says of an applied field that the type lacks. The answer is a 500, as if it were at fault."""
 
 OTHER_KUBERAY = "the KubeRay that is installed has no such field: another version than the chart is made for (1.5)"
+
+ASK_SECONDS = 5.0
+"""How long the dashboard may take: what it adds to KubeRay's word is not worth a longer wait of all models."""
 
 SPARED = "is left out until a Ray cluster serves, so that it holds up no other model"
 
@@ -142,14 +146,16 @@ class KubeRayService:
         cluster = cluster_of(found, "active")
         try:
             token = await self._token(cluster) if wants_token(template) else self._settings.token
-            async with RayClient(self._settings.model_copy(update={"token": token})) as ray:
+            settings = self._settings.model_copy(update={"token": token})
+            async with asyncio.timeout(ASK_SECONDS), RayClient(settings) as ray:
                 if cluster not in self._versions:
                     self._versions = {cluster: await ray.version()}
                 told = dict((await ray.deployed()).applications)
-        except (Unavailable, ValueError, KeyError, TypeError) as error:
-            if self._silent != str(error):
-                log.warning("numbers of replicas are not known: %s", error)
-            self._silent = str(error)
+        except (Unavailable, TimeoutError, ValueError, KeyError, TypeError) as error:
+            why = str(error) or f"{self._settings.dashboard} gave no answer within {ASK_SECONDS:g} s"
+            if self._silent != why:
+                log.warning("numbers of replicas are not known: %s", why)
+            self._silent = why
             return None
         self._silent = ""
         return told

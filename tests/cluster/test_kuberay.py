@@ -40,6 +40,7 @@ from velum.settings import Settings  # noqa: E402
 from velum.tasks.kubernetes import KubernetesStore, load_client  # noqa: E402
 from velum.tasks.kubernetes.collection import Collection  # noqa: E402
 from velum.tasks.store import ModelEvent  # noqa: E402
+from velum_operator import kuberay as kuberay_module  # noqa: E402
 from velum_operator.kuberay import KubeRayService  # noqa: E402
 from velum_operator.metrics import ControllerMetrics  # noqa: E402
 from velum_operator.models import ModelKeeper  # noqa: E402
@@ -310,6 +311,21 @@ class TestReading:
             assert (await k.ready())[:2] == ("True", "Deployed")
             assert (await k.store.get_model("default")).status.replicas == 1  # the last that was counted
             assert k.room()
+
+    async def test_a_dashboard_that_does_not_answer_is_not_waited_for(
+        self, controlplane: Any, given: Settings, release: Release, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a network policy that drops packets looks like."""
+        monkeypatch.setattr(kuberay_module, "ASK_SECONDS", 0.2)
+        silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        serving_settings = given.serving.model_copy(update={"dashboard": f"http://127.0.0.1:{port}"})
+        try:
+            changed = given.model_copy(update={"serving": serving_settings})
+            async with up(controlplane, changed, release, "default") as k:
+                assert (await k.ready())[:2] == ("True", "Deployed")
+        finally:
+            silent.close()
 
     async def test_the_token_is_the_one_that_kuberay_made(
         self, controlplane: Any, given: Settings, release: Release, ray: PlayedRay
