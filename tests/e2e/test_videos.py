@@ -42,6 +42,8 @@ TESTS = Path(__file__).parent.parent
 FRAMES = 320
 SEGMENT = 16
 SOURCE = video(FRAMES, gop=SEGMENT)
+LONGEST = 2 * PATIENCE
+"""Seconds. A video takes 5 of them on two free cores, 40 where twenty processes want them."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -115,6 +117,7 @@ class Answer:
 
     def __init__(self, cluster: Cluster, made: WorkOrder) -> None:
         self.lines: list[dict[str, Any]] = []
+        self._cluster = cluster
         self.task = asyncio.create_task(self._read(cluster, made))
 
     async def _read(self, cluster: Cluster, made: WorkOrder) -> None:
@@ -124,8 +127,21 @@ class Answer:
                 self.lines.append(json.loads(line))
 
     async def outcome(self) -> dict[str, Any]:
-        await self.task
+        """The last line. Fails when it takes too long, with what was told until then."""
+        async with self.in_time():
+            await self.task
         return self.lines[-1]
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """Wait for the answer no longer than a starved machine needs for it."""
+        try:
+            async with asyncio.timeout(LONGEST):
+                yield
+        except TimeoutError:
+            self.task.cancel()
+            told = f"{len(self.lines)} lines, the last {self.lines[-1:]}"
+            pytest.fail(f"no outcome within {LONGEST:.0f} s: {told}; {await self._cluster.states()}")
 
 
 async def right(cluster: Cluster, made: WorkOrder, outcome: dict[str, Any]) -> Manifest:
@@ -317,9 +333,10 @@ async def test_one_video_brings_up_the_second_replica(cluster: Cluster) -> None:
     await until(alone, "one replica")
     seen: set[int] = set()
     answer = Answer(cluster, film("growing"))
-    while not answer.task.done():
-        seen.add(len(await cluster.replicas()))
-        await asyncio.sleep(0.2)
+    async with answer.in_time():
+        while not answer.task.done():
+            seen.add(len(await cluster.replicas()))
+            await asyncio.sleep(0.2)
     assert (await answer.outcome())["outcome"] == "succeeded"
     assert 2 in seen
 

@@ -98,6 +98,13 @@ class Cluster:
         found = deployments.get("Anonymizer", {}).get("replicas", [])
         return [int(each["pid"]) for each in found if each["state"] == "RUNNING"]
 
+    async def states(self) -> str:
+        """What Ray says of the application and each of its replicas, for whoever asks why nothing happens."""
+        status = await self.status("default")
+        found = status.get("deployments", {}).get("Anonymizer", {})
+        replicas = [f"{each.get('pid') or 'no process'} {each['state']}" for each in found.get("replicas", [])]
+        return f"application {status.get('status')}, {found.get('status')}: {', '.join(replicas) or 'no replica'}"
+
     async def running(self) -> bool:
         """Whether the application is up."""
         return (await self.status("default")).get("status") == "RUNNING"
