@@ -27,7 +27,7 @@ from velum_operator.backend import Application, Deployed, ServingBackend
 from velum_operator.desk import newer
 from velum_operator.errors import ServingRefused
 from velum_operator.metrics import ControllerMetrics
-from velum_operator.readiness import State, readiness, state_of
+from velum_operator.readiness import CLOSED, SERVING, State, readiness, state_of
 from velum_operator.reconcile import Seen
 from velum_operator.serving import build_serving_config, capacity, config_hash
 from velum_operator.slots import Slots
@@ -42,13 +42,6 @@ IDLE_SECONDS = 10.0
 
 REFUSED_SECONDS = 30.0
 """Between tries with a config that Ray refused: only a change of it or of Ray's installation can help."""
-
-SERVING = frozenset({"RUNNING", "UNHEALTHY"})
-"""Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
-
-CLOSED = frozenset({"NOT_STARTED", "DEPLOY_FAILED"})
-"""Ray's words for an application that is given no more work. With any other the room stays as it is: one that is being
-updated still serves."""
 
 TROUBLE = frozenset({Reason.DEPLOY_FAILED, Reason.RAY_UNAVAILABLE})
 """What is logged when a model comes to it: somebody has to do something."""

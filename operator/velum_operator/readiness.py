@@ -11,6 +11,13 @@ from velum_operator.backend import Application
 MESSAGE_LENGTH = 2048
 """As the CRD bounds it. The end of a message is kept: that is where a traceback names the error."""
 
+SERVING = frozenset({"RUNNING", "UNHEALTHY"})
+"""Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
+
+CLOSED = frozenset({"NOT_STARTED", "DEPLOY_FAILED"})
+"""Ray's words for an application that is given no more work. With any other the room stays as it is: one that is being
+updated still serves."""
+
 
 @dataclass(frozen=True)
 class State:
