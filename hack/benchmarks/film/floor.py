@@ -1,8 +1,9 @@
 """Our path without inference beside decoding and encoding alone, in this process, in turns.
 
 The floor decodes the clip and encodes its frames as they are, with the same encoder, settings and threads, into an mp4,
-with PyAV and nothing else. Our path is everything that a video goes through: probe, decode, conversion for a detector,
-tracks, regions, redaction, encode, join, with a detector that answers at once with moving faces.
+with PyAV and nothing else; what the settings follow, the source's bit rate, it is told. Our path is everything that a
+video goes through: probe, decode, conversion for a detector, tracks, regions, redaction, encode, join, with a detector
+that answers at once with moving faces.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from evaluation.tracks import clips
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, SaveMask
 from velum_pipeline.video import clip
+from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoding import Encoding, options, pixel_format
 from velum_pipeline.video.looking import Detect, Pixels
 from velum_pipeline.video.probe import probe
@@ -57,9 +59,9 @@ class Ratio:
 
 def measure(name: str, source: Path, folder: Path, rounds: int) -> Ratio:
     """The floor, and our path looking at every frame and at every third. Raises the pipeline's errors."""
-    frames = probe(lambda: source.open("rb")).frames
+    video = probe(lambda: source.open("rb"))
     sides: dict[str, Callable[[], None]] = {
-        "floor": lambda: floor(source, folder / "floor.mp4"),
+        "floor": lambda: floor(source, folder / "floor.mp4", video),
         "path": lambda: path(source, folder / "path.mp4", every=1),
         "path, every 3rd frame": lambda: path(source, folder / "path.mp4", every=3),
     }
@@ -73,12 +75,11 @@ def measure(name: str, source: Path, folder: Path, rounds: int) -> Ratio:
                 wall[side].append(time.perf_counter() - started)
                 cpu[side].append(time.process_time() - used)
     medians = [{side: statistics.median(each) for side, each in taken.items()} for taken in (wall, cpu)]
-    return Ratio(name, frames, *medians)
+    return Ratio(name, video.frames, *medians)
 
 
-def floor(source: Path, target: Path) -> None:
-    """Decode and encode, nothing else."""
-    video = probe(lambda: source.open("rb"))  # for the settings, which follow the source's bit rate
+def floor(source: Path, target: Path, video: Video) -> None:
+    """Decode and encode, nothing else. video: for the settings."""
     with av.open(str(source)) as given, av.open(str(target), "w") as container:
         track = given.streams.video[0]
         track.thread_type = "AUTO"
