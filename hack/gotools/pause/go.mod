@@ -1,4 +1,4 @@
-// The program of every pod's first container: it holds the pod's namespaces open. The only Go code of ours.
+// The program of every pod's first container: it holds the pod's namespaces open.
 module velum.dev/hack/gotools/pause
 
 go 1.26.0
