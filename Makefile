@@ -16,6 +16,7 @@ up: ## Run Velum on this machine, on port 7000 (ARGS="..." are flags of `velum u
 .PHONY: test
 test: setup-dev ## Run all tests, those on a real API server and a real Ray too (ARGS="..." go to pytest)
 	@hack/controlplane assets >/dev/null
+	@hack/controlplane tool helm >/dev/null && hack/controlplane tool kubeconform >/dev/null || echo "tests of the chart are skipped"
 	@$(BIN)/velum models fetch centerface || echo "tests that compare with CenterFace are skipped"
 	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
@@ -28,7 +29,7 @@ check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/ruff format --check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
-	@MYPYPATH=hack $(BIN)/mypy -p localplane -p localnode -p evaluation -p training
+	@MYPYPATH=hack $(BIN)/mypy -p chartfiles -p localplane -p localnode -p evaluation -p training
 	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer -p video -p film
 	@$(BIN)/lint-imports
 	@hack/generate --check

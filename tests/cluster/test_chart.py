@@ -148,6 +148,7 @@ class TestRelease:
             assert done.returncode == 0, done.stderr
 
         apply()
+        apply()  # the second time the server writes down the defaults of the first
         assert names(plane, "anonmodel", "privacy") == {"default", "object-detection-v2"}
         first = plane.get("anonmodel", "default", "-n", "privacy")
         assert first["metadata"]["ownerReferences"][0]["name"] == "velum-models"
