@@ -144,6 +144,8 @@ class ModelKeeper:
 
     async def look(self) -> float:
         """Bring Ray and the models' statuses in line once; return the seconds until the next look."""
+        if self._ray.in_advance:
+            self._wanted.update(self._models)
         try:
             deployed = await self._ray.deployed()
             if await self._apply(deployed):
@@ -161,8 +163,7 @@ class ModelKeeper:
 
     async def _apply(self, deployed: Deployed) -> bool:
         """Put the config if it has to be; tell whether it was put."""
-        served = self._models if self._ray.in_advance else deployed.applications
-        self._wanted.update(name for name in served if name in self._models)
+        self._wanted.update(name for name in deployed.applications if name in self._models)
         serve = [self._models[name] for name in sorted(self._wanted) if name in self._models]
         if not (serve or deployed.applications or deployed.stale):
             return False

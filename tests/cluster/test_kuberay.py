@@ -445,7 +445,6 @@ class TestFailing:
     ) -> None:
         async with kept(controlplane, given) as k:
             await k.put("default")
-            k.keeper.want("default")
             await k.keeper.look()
             _, reason, message = await k.ready()
             assert reason == "RayUnavailable"
@@ -469,7 +468,6 @@ class TestFailing:
         kubeconfig = with_token(controlplane.kubeconfig, token, tmp_path / "operator")
         async with kept(controlplane, given, kubeconfig) as k:
             await k.put("default")
-            k.keeper.want("default")
             await k.keeper.look()
             _, reason, message = await k.ready()
             assert reason == "RayUnavailable"
