@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from . import binaries
+from . import binaries, kuberaychart
 from .errors import LocalPlaneError, ToolsMissing
 from .plane import Plane
 
@@ -69,6 +69,11 @@ def _print_tool(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _put_chart(_arguments: argparse.Namespace) -> int:
+    print(kuberaychart.package(Path(__file__).resolve().parents[2] / "charts" / "velum" / "charts", os.environ))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hack/controlplane", description=_DESCRIPTION, epilog=_ENVIRONMENT)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -79,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         ("down", _down, [state], "end it and remove its state"),
         ("status", _status, [state], "how it stands; status 0 if ready"),
         ("assets", _print_assets, [], "print the folder of etcd, kube-apiserver and kubectl, building them if need be"),
+        ("chart", _put_chart, [], "put KubeRay's chart, made of its Go module, where charts/velum looks for it"),
         ("tool", _print_tool, [], f"print the path of one of {', '.join(binaries.TOOLS)}, building it if need be"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)

@@ -190,6 +190,13 @@ class TestRay:
         assert "nvidia" not in str(groups["cpu"])
 
     @pytest.mark.parametrize("groups", [EVERYTHING], indirect=True)
+    def test_a_gpu_of_which_nothing_is_said_is_a_whole_one(self, groups: dict[str, Json]) -> None:
+        worker = groups["gpu"]["template"]["spec"]["containers"][0]
+        assert worker["resources"]["limits"] == {"nvidia.com/gpu": 1}
+        assert worker["image"].endswith("-cuda")
+        assert groups["gpu"]["rayStartParams"]["num-gpus"] == "1"
+
+    @pytest.mark.parametrize("groups", [EVERYTHING], indirect=True)
     def test_packs_are_fetched_before_a_replica_starts(self, groups: dict[str, Json]) -> None:
         for group in groups.values():
             spec = group["template"]["spec"]

@@ -149,10 +149,11 @@ template:
 {{- define "velum.ray.worker" -}}
 {{- $root := .root -}}
 {{- $group := .group -}}
-{{- $gpu := $group.gpu -}}
-{{- $image := ternary $root.Values.images.workerGpu $root.Values.images.worker (not (empty $gpu)) -}}
+{{- $withGpu := kindIs "map" $group.gpu -}}
+{{- $gpu := $group.gpu | default dict -}}
+{{- $image := ternary $root.Values.images.workerGpu $root.Values.images.worker $withGpu -}}
 {{- if $group.image }}{{ $image = $group.image }}{{ end -}}
-{{- $named := include "velum.image" (dict "root" $root "image" $image "suffix" (ternary "-cuda" "" (not (empty $gpu)))) -}}
+{{- $named := include "velum.image" (dict "root" $root "image" $image "suffix" (ternary "-cuda" "" $withGpu)) -}}
 {{- $least := int ($group.minReplicas | default 0) -}}
 {{- $most := 4 -}}
 {{- if hasKey $group "maxReplicas" }}{{ $most = int $group.maxReplicas }}{{ end -}}
@@ -165,7 +166,7 @@ maxReplicas: {{ $most }}
 idleTimeoutSeconds: {{ int . }}
 {{- end }}
 rayStartParams:
-  num-gpus: {{ ternary (int (($gpu | default dict).count | default 1)) 0 (not (empty $gpu)) | quote }}
+  num-gpus: {{ ternary (int ($gpu.count | default 1)) 0 $withGpu | quote }}
 template:
   metadata:
     labels: {{- include "velum.ray.podLabels" (dict "root" $root "component" "worker") | nindent 6 }}
@@ -225,8 +226,8 @@ template:
 {{/* A group's resources, with its GPUs: requests and limits of such a resource have to be equal. */}}
 {{- define "velum.ray.resources" -}}
 {{- $resources := deepCopy (.resources | default dict) -}}
-{{- with .gpu -}}
-{{- $gpus := dict (.resource | default "nvidia.com/gpu") (int (.count | default 1)) -}}
+{{- if kindIs "map" .gpu -}}
+{{- $gpus := dict (.gpu.resource | default "nvidia.com/gpu") (int (.gpu.count | default 1)) -}}
 {{- $_ := set $resources "requests" (merge (dict) $gpus ($resources.requests | default dict)) -}}
 {{- $_ := set $resources "limits" (merge (dict) $gpus ($resources.limits | default dict)) -}}
 {{- end -}}
