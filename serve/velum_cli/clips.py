@@ -92,6 +92,7 @@ def _notes(result: clip.Clip) -> Iterator[str]:
     if result.skipped:
         yield f"{result.skipped} frames could not be decoded and are not in it"
     yield from (f"without {each}" for each in result.left_out)
+    yield from result.converted
 
 
 def _remove(folders: list[Path]) -> None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from velum_pipeline.errors import CorruptMedia
 from velum_pipeline.options import Method
 from velum_pipeline.video.description import Video
-from velum_pipeline.video.join import join
+from velum_pipeline.video.join import Joined, join
 from velum_pipeline.video.looking import Detect
 from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.records import Assembled, Records, assemble
@@ -22,12 +22,16 @@ from velum_pipeline.video.work import work
 
 @dataclass(frozen=True)
 class Clip:
-    """What came of a video: see `records.Assembled` for frames and counts. left_out: streams that are not in it."""
+    """What came of a video: see `records.Assembled` for frames and counts.
+
+    left_out: streams that are not in it. converted: those that are in it in another form.
+    """
 
     frames: int
     skipped: int
     counts: dict[str, int]
     left_out: tuple[str, ...]
+    converted: tuple[str, ...]
 
 
 def anonymize(
@@ -58,13 +62,13 @@ def anonymize(
         skipped = sum(part.skipped for part in parts)
         require_frames(sum(part.frames for part in parts), skipped)
         told = assemble(_records(parts), folder / "metadata.json", folder / "metadata.index")
-        left_out: tuple[str, ...] = ()
+        joined = None
         if wishes.options.method is not Method.DETECT:
             files = [part.path for part in parts if part.path is not None]
-            left_out = join(opener, video, files, target, gps=wishes.options.gps, skipped=skipped).left_out
+            joined = join(opener, video, files, target, gps=wishes.options.gps, skipped=skipped)
         if metadata is not None:
             (folder / "metadata.json").replace(metadata)
-        return _clip(told, skipped + video.lost, video.left_out + left_out)
+        return _clip(told, skipped + video.lost, video, joined)
 
 
 def require_frames(frames: int, skipped: int) -> None:
@@ -77,5 +81,6 @@ def _records(parts: list[SegmentResult]) -> Iterator[Records]:
     return (Records(part.records, part.tracks) for part in parts)
 
 
-def _clip(told: Assembled, skipped: int, left_out: tuple[str, ...]) -> Clip:
-    return Clip(told.frames, skipped, dict(told.counts), left_out)
+def _clip(told: Assembled, skipped: int, video: Video, joined: Joined | None) -> Clip:
+    left_out, converted = (joined.left_out, joined.converted) if joined is not None else ((), ())
+    return Clip(told.frames, skipped, dict(told.counts), video.left_out + left_out, converted)

@@ -9,9 +9,9 @@ frame and the place: processes that work on different parts of a video show the 
 WARM_UP frames before their own.
 
 Even so a minute is thirty copies, each of a box that lies a little differently. Who has 31 copies of each of 300 faces,
-boxes off by 4 % of their sides, and puts their 2 x 2 cells together by Bayes' rule, pairs 86 % with their originals. So
+boxes off by 4 % of their sides, and puts their 2 x 2 cells together by Bayes' rule, pairs 83 % with their originals. So
 all cells of a face or a plate, which are told apart by what is inside them, have one mean, rounded as ever, and differ
-by noise alone. That looks as before and pairs 26 % (64 copies: 90 and 30 %; one: 10 and 2 %).
+by noise alone. That looks as before and pairs 26 % (64 copies: 90 and 32 %; one: 9 and 2 %).
 
 A cover is never made anew inside its period. Where the object has grown its cells grow with it; where it has shrunk or
 turned so that the floor lets fewer through, the held cells are averaged to so few, and stay so few. What is shown is

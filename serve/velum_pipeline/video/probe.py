@@ -37,6 +37,8 @@ MAX_SIDE = 2**16
 READS_HEADERS = ("h264", "mjpeg")
 """Decoders that tell the size of frames that they are told to skip, and allocate none."""
 ANY_PIXELS = 2**31 - 1
+LONGEST = 2**31 - 1
+"""Units of time between two frames; what mp4's muxer can write."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,12 @@ def _require_sane(told: _Told, seen: Look, times: Timeline, time_base: Fraction,
     seconds = (times.end - int(times.pts[0])) * time_base
     if frames > 1 and frames > limits.rate * seconds:
         raise UnsupportedMedia(f"{frames} frames in {float(seconds):g} s are more than {limits.rate} per second")
+    gaps = np.diff(times.pts)
+    if len(gaps) and gaps.max() > LONGEST:
+        hours = float(gaps.max() * time_base / 3600)
+        raise UnsupportedMedia(
+            f"between frames {gaps.argmax()} and {gaps.argmax() + 1} lie {hours:.0f} hours, more than mp4 holds"
+        )
 
 
 def _rate(told: _Told, times: Timeline, time_base: Fraction, limits: VideoLimits) -> Fraction:

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from support.streetclip import FACES, decoded, first_face, frames, sound_packets, street_clip
+from support.videos import made
+from support.videos.clip import Clip, Words
 from velum.errors import InvalidInput
 from velum_cli import clips
 from velum_cli.main import app
@@ -39,6 +41,15 @@ def test_a_video_becomes_an_mp4_in_which_the_faces_are_hidden(clip: Path, tmp_pa
         assert change[420:].mean() < 4, "nobody was looked for on the road"
     assert sound_packets(result) == sound_packets(clip)
     assert clip.read_bytes() == original
+
+
+def test_what_is_converted_or_left_out_is_said(tmp_path: Path) -> None:
+    drone = made(Clip("drone.mkv", "words and a cover", subtitles=(Words("subrip", "deu"),), cover=True), tmp_path)
+    done = anonymize(drone, "--output", tmp_path / "out", "-a", "face")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "to mov_text" in said
+    assert "without " in said
 
 
 def test_one_video_may_go_to_a_file_and_pictures_beside_videos_to_a_folder(clip: Path, tmp_path: Path) -> None:

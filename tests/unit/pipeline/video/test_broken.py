@@ -6,12 +6,14 @@ import io
 import random
 import resource
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from support.videos import CLIPS
+from support.videos import CLIPS, made
 from support.videos.broken import BROKEN, avi_rate, avi_size, cut, damaged, jpeg_sizes, truncated_rewritten
+from support.videos.clip import Clip
 from velum_pipeline.errors import MediaError, UnsupportedMedia
 from velum_pipeline.media.kinds import MP4
 from velum_pipeline.video import opening
@@ -155,3 +157,9 @@ def _packet_ends(path: Path) -> list[int]:
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     return [packet.pos + packet.size for packet in packets]
+
+
+def test_a_gap_that_no_mp4_can_hold_is_refused(tmp_path: Path) -> None:
+    clock = Clip("gap.mkv", "a broken clock", frames=8, clock=Fraction(1, 1000), pts=lambda n: 40 * n + (n > 4) * 2**31)
+    with pytest.raises(UnsupportedMedia, match="between frames 4 and 5 lie 597 hours"):
+        probe(lambda: made(clock, tmp_path).open("rb"))
