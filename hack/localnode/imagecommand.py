@@ -34,7 +34,7 @@ def _build(arguments: argparse.Namespace) -> None:
     if arguments.command == "try":
         for image in chosen:
             for said in tried(builder, image.name, image.reference):
-                print(f"{image.name}: {said.splitlines()[-1]}")
+                print(f"{image.name}: {said}")
 
 
 def main() -> int:

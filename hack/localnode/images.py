@@ -109,8 +109,9 @@ def _build(builder: Builder, image: Image, archive: Path, environment: Mapping[s
             *("build", "--layers", "--isolation=chroot", f"--build-arg=BASE={made_on}", *flags),
             *("--file", root / image.dockerfile, "--target", image.target, "--tag", image.reference, root),
         )
-    for older in archive.parent.glob(f"{image.name}-*.tar*"):
-        older.unlink()
+    older = sorted(archive.parent.glob(f"{image.name}-*.tar*"), key=lambda each: each.stat().st_mtime)
+    for each in older[:-1]:  # the last one may be being read
+        each.unlink()
     unfinished = archive.with_suffix(".tar.part")
     push = ("push", image.reference, f"oci-archive:{unfinished}:{image.reference}")
     seconds += builder.logged(f"{image.name}-push", *push)
