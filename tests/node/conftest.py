@@ -33,7 +33,9 @@ def said(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tell each step's time as it ends: the whole takes long, and its log is the proof."""
     begun = time.monotonic()
     yield
-    print(f"\n{time.strftime('%H:%M:%S')} {request.node.name}: {time.monotonic() - begun:.0f} s", file=sys.__stderr__)
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stdout.write(f"  {time.strftime('%H:%M:%S')}, after {time.monotonic() - begun:.0f} s ")
 
 
 @pytest.fixture(scope="session")

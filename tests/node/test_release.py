@@ -76,14 +76,23 @@ def test_helm_test_passes(cluster: Cluster) -> None:
     assert cluster.pods("worker"), "the picture was hidden by a worker that came for it"
 
 
-def test_the_model_tells_that_it_is_ready(cluster: Cluster) -> None:
-    def ready() -> bool:
-        conditions = cluster.get("anonmodel", "default").get("status", {}).get("conditions", [])
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+def test_the_model_tells_that_it_is_ready_and_how_many_replicas_run(
+    cluster: Cluster, rest: Rest, picture: bytes
+) -> None:
+    def status() -> dict[str, Any]:
+        found: dict[str, Any] = cluster.get("anonmodel", "default").get("status", {})
+        return found
 
-    until(ready, 120, lambda: json.dumps(cluster.get("anonmodel", "default").get("status"), indent=1))
-    status = cluster.get("anonmodel", "default")["status"]
-    assert status["replicas"] >= 1, status
+    def ready() -> bool:
+        conditions = {condition["type"]: condition["status"] for condition in status().get("conditions", [])}
+        return conditions.get("Ready") == "True"
+
+    def counted() -> bool:  # while there is work: an idle replica goes
+        assert rest.post(picture).status_code == 200
+        return bool(status().get("replicas", 0))
+
+    until(ready, 120, lambda: json.dumps(status(), indent=1))
+    until(counted, 120, lambda: json.dumps(status(), indent=1))
 
 
 def test_every_sample_ends_as_it_says(cluster: Cluster, stored: None, receiver: str) -> None:
