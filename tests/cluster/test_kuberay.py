@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytest.register_assert_rewrite("support.operatorkit", "support.playedray", "support.kuberay")
+pytest.register_assert_rewrite("support.operatorkit", "support.playedray")
 
 from prometheus_client import CollectorRegistry  # noqa: E402
 
