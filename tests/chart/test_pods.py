@@ -47,7 +47,12 @@ class TestSecurity:
     def test_tokens_are_mounted_where_they_are_used(self, rendered: list[Json]) -> None:
         assert not [each for each in of_kind(rendered, "ServiceAccount") if each["automountServiceAccountToken"]]
         mounted = {name for name, pod in pods(rendered) if pod["spec"].get("automountServiceAccountToken")}
-        assert {re.sub(r"^(velum|anonymizer)-", "", name) for name in mounted} <= {"operator", "ingress", "uninstall"}
+        assert {re.sub(r"^(velum|anonymizer)-", "", name) for name in mounted} <= {
+            "operator",
+            "ingress",
+            "pre-delete",
+            "post-delete",
+        }
         workers = [pod for name, pod in pods(rendered) if name.startswith("worker ")]
         assert all(pod["spec"]["automountServiceAccountToken"] is False for pod in workers)
 
@@ -221,6 +226,32 @@ class TestRay:
         options = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]
         assert options["redisAddress"] == "redis.data:6379"
         assert options["redisPassword"]["valueFrom"]["secretKeyRef"] == {"name": "redis", "key": "redis-password"}
+
+
+class TestUninstalling:
+    def phases(self, helm: Helm, *flags: str) -> dict[str, list[str]]:
+        jobs = of_kind(helm.objects("--values", MINIMAL, *flags), "Job")
+        found = {each["metadata"]["annotations"]["helm.sh/hook"]: each for each in jobs}
+        return {phase: job["spec"]["template"]["spec"]["containers"][0]["args"] for phase, job in found.items()}
+
+    def test_tasks_stay_unless_told_otherwise(self, helm: Helm) -> None:
+        phases = self.phases(helm)
+        assert set(phases) == {"pre-delete"}
+        assert {"--tasks=keep", "--deadline=120", "--rayservice=velum"} <= set(phases["pre-delete"])
+
+    @pytest.mark.parametrize("flag", ["--set=crds.keep=false", "--set=uninstall.tasks=delete"])
+    def test_where_all_go_it_is_looked_once_more_afterwards(self, helm: Helm, flag: str) -> None:
+        """An upload may have come in while the ingress still ran; nobody would take its finalizer off."""
+        phases = self.phases(helm, flag)
+        assert set(phases) == {"pre-delete", "post-delete"}
+        assert "--tasks=delete" in phases["pre-delete"]
+        assert {"--tasks=delete", "--deadline=5"} <= set(phases["post-delete"])
+
+    def test_types_that_somebody_else_installed_are_left_alone(self, helm: Helm) -> None:
+        assert "--tasks=keep" in self.phases(helm, "--set=crds.install=false", "--set=crds.keep=false")["pre-delete"]
+
+    def test_it_can_be_left_out(self, helm: Helm) -> None:
+        assert self.phases(helm, "--set=uninstall.hook=false") == {}
 
 
 def assert_restricted(container: Json, pod: str) -> None:

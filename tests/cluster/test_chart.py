@@ -267,7 +267,7 @@ class TestLeaving:
         rights = [each for each in hooks if each["kind"] != "Job"]
         assert [each["kind"] for each in rights] == ["ServiceAccount", "Role", "RoleBinding"]
         controlplane.apply(*rights, *of_kind(objects, "ConfigMap"), namespace=namespace)
-        account_of = account(controlplane, namespace, "velum-uninstall", tmp_path)
+        account_of = account(controlplane, namespace, "velum-pre-delete", tmp_path)
         args = next(each for each in hooks if each["kind"] == "Job")["spec"]["template"]["spec"]["containers"][0][
             "args"
         ]
