@@ -9,6 +9,10 @@ import pytest
 
 from support import helmchart
 from support.helmchart import Helm, Json, named, of_kind, pods, rayservice
+from velum.api.model import AnonymizationModel
+from velum.settings import Settings
+from velum_operator.serving import build_serving_config
+from velum_operator.workergroups import shortfalls, worker_groups
 
 MINIMAL = helmchart.CHART / "ci" / "minimal-values.yaml"
 EVERYTHING = helmchart.CHART / "ci" / "everything-values.yaml"
@@ -219,6 +223,17 @@ class TestRay:
         mounts = {each["name"]: each["mountPath"] for each in worker["volumeMounts"]}
         assert variables["TMPDIR"] == mounts["scratch"]
         assert variables["RAY_TMPDIR"] == mounts["tmp"] == "/tmp"
+
+    def test_workers_have_room_for_the_models(self, rendered: list[Json], helm: Helm) -> None:
+        """In the operator's own count: what it would tell in the models' statuses."""
+        service = rayservice(rendered)
+        if service is not None:
+            texts = [each["data"].get("models.yaml") for each in of_kind(rendered, "ConfigMap")]
+            documents = [helmchart.parsed(part) for text in texts if text for part in text.split("---\n")]
+            models = [AnonymizationModel.model_validate(each) for each in documents if each]
+            config = build_serving_config(models, Settings.load())
+            assert config["applications"]
+            assert shortfalls(worker_groups(service), config["applications"]) == {}
 
     def test_the_state_can_be_kept_in_redis(self, helm: Helm) -> None:
         service = rayservice(helm.objects("--values", helmchart.CHART / "ci" / "kuberay-values.yaml"))
