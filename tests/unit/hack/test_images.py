@@ -3,6 +3,7 @@
 import fnmatch
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,13 @@ def test_authorities_of_the_environment_count_where_pip_names_none(tmp_path: Pat
 def test_a_command_that_fails_says_how_its_log_ends(tmp_path: Path) -> None:
     with pytest.raises(builder.BuildFailed, match=r"status 3(.|\n)*no such package"):
         builder.logged(["sh", "-c", "echo no such package; exit 3"], tmp_path / "log", print)
+
+
+def test_an_image_that_may_write_or_compile_does_not_pass() -> None:
+    """The trial of what is closed is a script: it ends well only where nothing could be written and no tool is there."""
+    for wrong in ("touch() { :; }", "touch() { false; }; gcc() { :; }"):
+        ended = subprocess.run([*imagetrial.SHELL, wrong + imagetrial.CLOSED], capture_output=True, check=False)
+        assert ended.returncode in {3, 4}
+    right = "touch() { false; }; command() { false; }"
+    ended = subprocess.run([*imagetrial.SHELL, right + imagetrial.CLOSED], capture_output=True, check=False)
+    assert ended.returncode == 0
