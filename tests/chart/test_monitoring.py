@@ -21,8 +21,6 @@ PAGES = helmchart.ROOT / "docs" / "alerts"
 FOREIGN = {"up", "ray_serve_deployment_replica_healthy"}
 """Series of Prometheus itself and of Ray (its metric `serve_deployment_replica_healthy`, exported with `ray_`)."""
 
-WORDS = {"sum", "rate", "increase", "absent", "by", "on", "and", "histogram_quantile", "le", "label_values"}
-
 
 @pytest.fixture(scope="module")
 def series() -> set[str]:
