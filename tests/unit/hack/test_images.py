@@ -152,7 +152,7 @@ def test_a_command_that_fails_says_how_its_log_ends(tmp_path: Path) -> None:
 
 
 def test_an_image_that_may_write_or_compile_does_not_pass() -> None:
-    """The trial of what is closed is a script: it ends well only where nothing could be written and no tool is there."""
+    """That trial is a script: it ends well only where nothing can be written and no tool is there."""
     for wrong in ("touch() { :; }", "touch() { false; }; gcc() { :; }"):
         ended = subprocess.run([*imagetrial.SHELL, wrong + imagetrial.CLOSED], capture_output=True, check=False)
         assert ended.returncode in {3, 4}
