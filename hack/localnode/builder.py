@@ -124,7 +124,7 @@ def pip_settings(environment: Mapping[str, str]) -> Iterator[list[str]]:
 
 
 def pip_configuration(told: str, environment: Mapping[str, str], folder: Path) -> configparser.RawConfigParser:
-    """pip's settings as they count inside; the file of authorities is copied into `folder`.
+    """pip's settings as they count inside; files of authorities and of constraints are copied into `folder`.
 
     told: what `pip config list` says, lines of `section.name='value'`.
     """
@@ -139,12 +139,18 @@ def pip_configuration(told: str, environment: Mapping[str, str], folder: Path) -
         plain = str(ast.literal_eval(value))
         if name == "cert":
             authorities = plain
+        elif name == "constraint" and Path(plain).is_file():
+            settings.set("global", name, _brought(plain, folder, "constraints.txt"))
         elif name not in LOCAL_ONLY:
             settings.set("global", name, plain)
     if authorities and Path(authorities).is_file():
-        shutil.copyfile(authorities, folder / "authorities.pem")
-        settings.set("global", "cert", str(MOUNTED / "authorities.pem"))
+        settings.set("global", "cert", _brought(authorities, folder, "authorities.pem"))
     return settings
+
+
+def _brought(file: str, folder: Path, name: str) -> str:
+    shutil.copyfile(file, folder / name)
+    return str(MOUNTED / name)
 
 
 def _told() -> str:

@@ -139,6 +139,22 @@ def test_pips_settings_reach_the_build(tmp_path: Path) -> None:
     assert (folder / "authorities.pem").read_text() == "authorities"
 
 
+def test_constraints_reach_the_build(tmp_path: Path) -> None:
+    pins, folder = tmp_path / "requirements.txt", tmp_path / "mounted"
+    pins.write_text("numpy==2.4.6")
+    folder.mkdir()
+    settings = builder.pip_configuration(f":env:.constraint='{pins}'", {}, folder)
+    assert settings.get("global", "constraint") == "/run/velum-build/constraints.txt"
+    assert (folder / "constraints.txt").read_text() == "numpy==2.4.6"
+
+
+def test_a_builder_that_is_told_no_target_makes_what_is_shipped() -> None:
+    for dockerfile in DOCKERFILES:
+        last = list(stages(dockerfile).items())[-1]
+        assert last[0] == "default"
+        assert last[1].split()[1] in TARGETS
+
+
 def test_authorities_of_the_environment_count_where_pip_names_none(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("authorities")
     settings = builder.pip_configuration("", {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}, tmp_path)
