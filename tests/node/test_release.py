@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterable
@@ -48,6 +49,8 @@ def _is_hidden(rest: Rest, task: dict[str, Any], picture: bytes) -> None:
 
 
 def test_helm_installs_it(cluster: Cluster) -> None:
+    for left in cluster.volume.iterdir():  # of a run before this one in the same cluster
+        shutil.rmtree(left)
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
