@@ -49,9 +49,11 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def rest(cluster: Cluster) -> Rest:
+def rest(cluster: Cluster) -> Iterator[Rest]:
     """The REST API at the Service's cluster IP, which this machine reaches."""
-    return Rest(f"http://{cluster.get('service', 'velum-ingress')['spec']['clusterIP']}")
+    found = Rest(f"http://{cluster.get('service', 'velum-ingress')['spec']['clusterIP']}")
+    yield found
+    found.http.close()
 
 
 @pytest.fixture(scope="session")
@@ -112,9 +114,11 @@ def receiver(cluster: Cluster, picture: bytes) -> str:
 
 
 @pytest.fixture(scope="session")
-def calls(cluster: Cluster, receiver: str) -> Rest:
+def calls(cluster: Cluster, receiver: str) -> Iterator[Rest]:
     """The receiver, asked from this machine."""
-    return Rest(f"http://{cluster.get('service', 'receiver')['spec']['clusterIP']}")
+    found = Rest(f"http://{cluster.get('service', 'receiver')['spec']['clusterIP']}")
+    yield found
+    found.http.close()
 
 
 @pytest.fixture(scope="session")
