@@ -16,6 +16,8 @@ from .node import Node
 EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
 DEFAULT_FOLDER = Path("/var/lib/velum-cluster")  # short, for the sockets in it, and on a disk that may hold images
 
+FAILED_TRIAL = trial.ROOT / ".cache" / "cluster-e2e"
+
 _DESCRIPTION = (
     "A real Kubernetes cluster of one node on this machine, without a registry: kubelet, containerd, kube-proxy and "
     "CoreDNS, all in namespaces of their own. Needs root, Python 3.11 and, once, Go. How it works: hack/localnode/."
@@ -79,8 +81,12 @@ def _e2e(arguments: argparse.Namespace) -> int:
     try:
         trial.bring_images(node, os.environ, _say)
         status = trial.run_tests(node, os.environ, _say, arguments.rest)
-        _say("all steps went well" if status == 0 else f"pytest ended with status {status}")
-        return EXIT_FAILED if status else 0
+        if status:
+            node.dump(FAILED_TRIAL)
+            _say(f"pytest ended with status {status}; what pods and servers said is in {FAILED_TRIAL}")
+            return EXIT_FAILED
+        _say("all steps went well")
+        return 0
     finally:
         if arguments.keep:
             _say(f"the cluster stays: export KUBECONFIG={node.kubeconfig}; hack/cluster down ends it")

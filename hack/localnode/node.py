@@ -106,6 +106,15 @@ class Node:
         running = record is not None and record.process is not None and record.process.is_running()
         return running and self._is_ready() and self._resolves()
 
+    def dump(self, folder: Path) -> None:
+        """Write what `kubectl cluster-info dump` has of all namespaces, pods' logs too, and the servers' own logs."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.layout.logs, folder / "servers")
+        with suppress(StartFailed):  # an API server that does not answer is in its log
+            self._kubectl("cluster-info", "dump", "--all-namespaces", f"--output-directory={folder}")
+        for kind in ("anonymizationtasks", "anonymizationmodels", "rayservices", "rayclusters"):
+            (folder / f"{kind}.yaml").write_text(self._asks("get", kind, "--all-namespaces", "-o", "yaml"))
+
     def inside(self) -> int:
         """The pid of process 1 inside. Raises StateInvalid if the cluster does not run."""
         record = self._load() if self._folder.is_dir() else None
