@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from localplane import access
@@ -25,26 +25,15 @@ from localplane.processes import Process, spawn, stop, undisturbed
 
 from . import addons, addresses, archives, configuration, credentials, leftovers, machine, outside, parts, programs
 from .configuration import Layout
+from .record import Record, load, save
 
 Say = Callable[[str], None]
 
-_RECORD = "cluster.json"
-_KIND = "velum-cluster"
 _START_TIMEOUT_S = 180.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.2
 _TAIL_LINES = 12
 _FIXED = ("/var/lib/kubelet", "/var/lib/cni")  # servers write there whatever one says; inside, our folders cover them
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the folder knows: the process that holds the namespaces, kubeconfigs written, folders made for mounts."""
-
-    process: Process | None = None
-    kubeconfigs: tuple[str, ...] = ()
-    made: tuple[str, ...] = ()
-    kind: str = _KIND
 
 
 class Node:
@@ -71,7 +60,7 @@ class Node:
         found += parts.built(parts.node(), self._environment, self._say)
         self._clear_what_ended()
         with self._locked():
-            record = self._load() or self._start(found)
+            record = load(self._folder) or self._start(found)
             self._wait(self._is_ready, "the node is not Ready")
             self._import_own()
             self._kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=addons.manifests())
@@ -80,7 +69,7 @@ class Node:
                 kubeconfig = kubeconfig.absolute()
                 access.write_private(kubeconfig, self.kubeconfig.read_text())
                 made = tuple(sorted({*record.kubeconfigs, str(kubeconfig)}))
-                self._save(Record(record.process, made, record.made))
+                save(self._folder, Record(record.process, made, record.made))
 
     @property
     def kubeconfig(self) -> Path:
@@ -92,7 +81,7 @@ class Node:
         if not self._folder.is_dir():
             return False
         with self._locked():
-            record = self._load()
+            record = load(self._folder)
             if record is None:
                 return False
             self._clear(record)
@@ -102,7 +91,7 @@ class Node:
 
     def is_ready(self) -> bool:
         """Whether the cluster runs, its node is Ready and its DNS answers."""
-        record = self._load() if self._folder.is_dir() else None
+        record = load(self._folder)
         running = record is not None and record.process is not None and record.process.is_running()
         return running and self._is_ready() and self._resolves()
 
@@ -117,7 +106,7 @@ class Node:
 
     def inside(self) -> int:
         """The pid of process 1 inside. Raises StateInvalid if the cluster does not run."""
-        record = self._load() if self._folder.is_dir() else None
+        record = load(self._folder)
         if record is None or record.process is None or not record.process.is_running():
             raise StateInvalid(f"no cluster runs in {self._folder}: hack/cluster up")
         return outside.first_process(record.process, time.monotonic())
@@ -144,7 +133,7 @@ class Node:
         if not self._folder.is_dir():
             return
         with self._locked():
-            record = self._load()
+            record = load(self._folder)
             if record is not None and not (record.process and record.process.is_running()):
                 self._say("a cluster was here and has ended: clearing it away")
                 self._clear(record)
@@ -153,7 +142,7 @@ class Node:
         self._folder.chmod(0o700)
         made = tuple(path for path in _FIXED if not Path(path).exists())
         record = Record(made=made)
-        self._save(record)
+        save(self._folder, record)
         for path in made:
             Path(path).mkdir(parents=True)
         parts.link(found, self.programs)
@@ -166,12 +155,12 @@ class Node:
         try:
             with undisturbed():  # a signal between birth and record would leave a process that nobody knows of
                 record = Record(self._spawn(), made=made)
-                self._save(record)
+                save(self._folder, record)
             assert record.process is not None
             pid = outside.first_process(record.process, time.monotonic() + _STOP_GRACE_S)
             outside.hand_in_wire(pid, self._environment)
         except BaseException:
-            self._clear(self._load() or record)
+            self._clear(load(self._folder) or record)
             raise
         return record
 
@@ -255,23 +244,3 @@ class Node:
         if mounts := outside.mounts_below(self._folder):
             raise StartFailed(f"mounts in {self._folder}, which is therefore left alone: {', '.join(mounts)}")
         shutil.rmtree(self._folder)
-
-    def _load(self) -> Record | None:
-        try:
-            values = json.loads((self._folder / _RECORD).read_text())
-            if values["kind"] != _KIND:
-                raise ValueError(values["kind"])
-            process = Process(**values["process"]) if values["process"] else None
-            return Record(process, tuple(values["kubeconfigs"]), tuple(values["made"]))
-        except FileNotFoundError:
-            if any(self._folder.iterdir()):
-                raise StateInvalid(
-                    f"{self._folder} holds files but no {_RECORD}: it is no cluster's and stays untouched. "
-                    "Name another folder with --folder."
-                ) from None
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StateInvalid(f"{self._folder / _RECORD} cannot be read ({error!r}); it stays untouched") from error
-
-    def _save(self, record: Record) -> None:
-        access.write_private(self._folder / _RECORD, json.dumps(asdict(record), indent=2) + "\n")
