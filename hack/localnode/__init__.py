@@ -7,7 +7,7 @@ see it, and its end is the end of that one process: the kernel takes away the re
 Read it in this order: `parts` (where the programs come from), `machine` (what must be there beforehand), `addresses`,
 `credentials` (certificates, tokens, kubeconfigs), `configuration` (the files that the servers read), `programs` (their
 command lines), `inside` (the first process, which keeps the others running), `outside` (the machine's end of the wire,
-control groups), `node` (up, down, status) with its `record`, `leftovers` (what a cluster could have left on the machine), `archives` and
-`addons` (images of one program, CoreDNS), `trial` (images brought in, and tests/node). `images`, `imagebase`, `builder` and
-`imagetrial` build our own images.
+control groups), `node` (up, down, status) with its `record`, `leftovers` (what a cluster could have left on the
+machine), `archives` and `addons` (images of one program, CoreDNS), `trial` (images brought in, and tests/node).
+`images`, `imagebase`, `builder` and `imagetrial` build our own images.
 """
