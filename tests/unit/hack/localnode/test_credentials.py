@@ -39,7 +39,10 @@ def test_the_api_servers_identity_towards_kubelets_is_in_the_admins_group(files:
 
 
 def test_each_kubeconfig_has_the_token_of_its_own_user(files: credentials.Files) -> None:
-    rows = {identity: (token, user, groups) for token, user, identity, groups in csv.reader(files.tokens.read_text().splitlines())}
+    rows = {
+        identity: (token, user, groups)
+        for token, user, identity, groups in csv.reader(files.tokens.read_text().splitlines())
+    }
     assert rows["kubelet"][1:] == ("system:node:velum-node", "system:nodes")
     assert rows["kube-scheduler"][1:] == ("system:kube-scheduler", "")
     assert len({token for token, _, _ in rows.values()}) == len(rows)
