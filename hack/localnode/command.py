@@ -11,7 +11,7 @@ from types import FrameType
 
 from localplane.errors import LocalPlaneError, ToolsMissing
 
-from . import fleet, parts, trial
+from . import fleet, machine, parts, trial
 from .node import Node
 
 EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
