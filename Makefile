@@ -26,8 +26,8 @@ e2e: setup-dev ## Run a release's whole life on a real node of this machine (roo
 
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
-	@$(BIN)/ruff check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
-	@$(BIN)/ruff format --check . hack/controlplane hack/cluster hack/generate hack/bench hack/evaluate hack/train
+	@$(BIN)/ruff check . hack/controlplane hack/cluster hack/images hack/generate hack/bench hack/evaluate hack/train
+	@$(BIN)/ruff format --check . hack/controlplane hack/cluster hack/images hack/generate hack/bench hack/evaluate hack/train
 	@$(BIN)/mypy
 	@MYPYPATH=hack $(BIN)/mypy -p chartfiles -p localplane -p localnode -p evaluation -p training
 	@MYPYPATH=hack:hack/benchmarks $(BIN)/mypy -p images -p detectors -p peer -p video -p film
