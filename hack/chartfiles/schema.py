@@ -53,6 +53,15 @@ TOLERATIONS: Schema = {
     ),
 }
 COUNT: Schema = {"type": "integer", "minimum": 0}
+SPREAD = strict(
+    {
+        "topologyKey": {"type": "string", "minLength": 1},
+        "maxSkew": {"type": "integer", "minimum": 1},
+        "whenUnsatisfiable": {"enum": ["ScheduleAnyway", "DoNotSchedule"]},
+        "nodeTaintsPolicy": {"enum": ["Honor", "Ignore"]},
+    },
+    ["topologyKey"],
+)
 WORKER_GROUP = strict(
     {
         "name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 40},
@@ -70,7 +79,7 @@ WORKER_GROUP = strict(
         "nodeSelector": STRINGS,
         "tolerations": TOLERATIONS,
         "affinity": {"type": "object"},
-        "topologySpread": {"type": "boolean"},
+        "topologySpread": {"oneOf": [{"type": "boolean"}, {"type": "array", "items": SPREAD}]},
         "runtimeClassName": {"type": "string"},
         "priorityClassName": {"type": "string"},
         "shmSize": SIZE,

@@ -183,15 +183,21 @@ template:
     {{- end }}
     {{- include "velum.pullSecrets" $root | nindent 4 }}
     {{- include "velum.placement" $group | nindent 4 }}
-    {{- if ne (toString $group.topologySpread) "false" }}
+    {{- $nodes := list (dict "topologyKey" "kubernetes.io/hostname") -}}
+    {{- with kindIs "slice" $group.topologySpread | ternary $group.topologySpread (ternary (list) $nodes (eq (toString $group.topologySpread) "false")) }}
     topologySpreadConstraints:
-      - topologyKey: kubernetes.io/hostname
-        maxSkew: 1
-        whenUnsatisfiable: ScheduleAnyway
+      {{- range . }}
+      - topologyKey: {{ .topologyKey }}
+        maxSkew: {{ int (.maxSkew | default 1) }}
+        whenUnsatisfiable: {{ .whenUnsatisfiable | default "ScheduleAnyway" }}
+        {{- with .nodeTaintsPolicy }}
+        nodeTaintsPolicy: {{ . }}
+        {{- end }}
         labelSelector:
           matchLabels:
             velum.dev/ray: {{ include "velum.fullname" $root }}
             ray.io/group: {{ $group.name }}
+      {{- end }}
     {{- end }}
     securityContext: {{- include "velum.podSecurity" $root | nindent 6 }}
     containers:
