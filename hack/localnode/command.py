@@ -4,13 +4,14 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
 
 from localplane.errors import LocalPlaneError, ToolsMissing
 
-from . import machine, parts, trial
+from . import fleet, machine, parts, trial
 from .node import Node
 
 EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
@@ -106,6 +107,16 @@ def _e2e(arguments: argparse.Namespace) -> int:
             _say("the cluster is down, and nothing of it is left")
 
 
+def _fleet(arguments: argparse.Namespace) -> int:
+    if arguments.if_cached and (lacking := fleet.unbuilt(os.environ)):
+        print(f"the fleet is skipped: not built yet: {', '.join(lacking)} (`hack/cluster fleet` builds them)")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="velum-fleet-") as folder:
+        status = fleet.run_tests(Path(folder), os.environ, _say, arguments.rest)
+    _say("the fleet is as it should be" if status == 0 else f"pytest ended with status {status}")
+    return EXIT_FAILED if status else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hack/cluster", description=_DESCRIPTION, epilog=_ENVIRONMENT)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -118,6 +129,11 @@ def _parser() -> argparse.ArgumentParser:
         ("programs", _programs, "build every program that a cluster needs, and print where they are"),
         ("images", _images, "build our images and KubeRay's, and bring them into the cluster if it runs"),
         ("e2e", _e2e, "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall; down"),
+        (
+            "fleet",
+            _fleet,
+            "tests/fleet: a hundred GPU nodes, none of them real, behind a real control plane; no root",
+        ),
     ):
         command = commands.add_parser(name, parents=[place], help=text, description=text)
         command.set_defaults(run=run)
@@ -125,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--kubeconfig", type=Path, metavar="FILE", help="also written there, mode 0600")
         if name == "e2e":
             command.add_argument("--keep", action="store_true", help="leave the cluster running")
+        if name in {"e2e", "fleet"}:
             command.add_argument("--if-cached", action="store_true", help="say so and end if it is not ready to run")
             command.add_argument("rest", nargs="*", metavar="PYTEST_ARGUMENT", help="after --, such as -k samples")
     return top

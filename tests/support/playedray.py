@@ -45,16 +45,18 @@ class PlayedRay:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers."""
+        return [
+            web.get("/api/serve/applications/", self._get),
+            web.put("/api/serve/applications/", self._put),
+            web.get("/api/version", self._version),
+            web.post("/{model}/attempts", self._attempt),
+        ]
+
     async def start(self) -> "PlayedRay":
         app = web.Application()
-        app.add_routes(
-            [
-                web.get("/api/serve/applications/", self._get),
-                web.put("/api/serve/applications/", self._put),
-                web.get("/api/version", self._version),
-                web.post("/{model}/attempts", self._attempt),
-            ]
-        )
+        app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
