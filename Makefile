@@ -24,6 +24,10 @@ test: setup-dev ## Run all tests, those on a real API server and a real Ray too 
 e2e: setup-dev ## Run a release's whole life on a real node of this machine (root; ARGS="..." are flags of hack/cluster e2e)
 	@hack/cluster e2e $(ARGS)
 
+.PHONY: fleet
+fleet: setup-dev ## Schedule a thousand tasks over a hundred GPU nodes that need no machine (ARGS="..." are flags of hack/cluster fleet)
+	@hack/cluster fleet $(ARGS)
+
 .PHONY: check
 check: setup-dev ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check . hack/controlplane hack/cluster hack/images hack/generate hack/bench hack/evaluate hack/train

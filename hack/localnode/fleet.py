@@ -6,13 +6,14 @@ kubelets, so that nodes are Ready and pods that were scheduled are Running witho
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localplane import binaries, kuberaychart
 from localplane.binaries import GOTOOLS, Say, Tool
-from localplane.errors import BuildFailed, StateInvalid
+from localplane.errors import BuildFailed, LocalPlaneError, StateInvalid, ToolsMissing
 
 from . import parts
 
@@ -35,13 +36,21 @@ def tools() -> list[Tool]:
 
 
 def unbuilt(environment: Mapping[str, str]) -> list[str]:
-    """Names of what the cache lacks: minutes of building, each."""
-    return [tool.name for tool in tools() if not binaries.is_built(tool, environment)]
+    """Names of what is not there yet: minutes of building, each."""
+    lacking = [tool.name for tool in tools() if not binaries.is_built(tool, environment)]
+    try:
+        stages(environment)
+    except LocalPlaneError:
+        lacking.append("the module of kwok")
+    return lacking
 
 
 def stages(environment: Mapping[str, str]) -> list[Path]:
-    """The files of kwok's stages, out of its module. Raises BuildFailed when the module cannot be had."""
-    argv = ["go", "mod", "download", "-json", KWOK_MODULE]
+    """The files of kwok's stages, out of its module. Raises ToolsMissing without Go, BuildFailed without the module."""
+    go = shutil.which("go", path=environment.get("PATH"))
+    if go is None:
+        raise ToolsMissing("kwok's stages lie in its Go module, and there is no `go` on the PATH")
+    argv = [go, "mod", "download", "-json", KWOK_MODULE]
     done = subprocess.run(
         argv, cwd=GOTOOLS / "kwok", env={**environment, "GOWORK": "off"}, capture_output=True, text=True, check=False
     )

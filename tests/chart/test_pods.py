@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -166,6 +167,31 @@ class TestRay:
         assert cluster["enableInTreeAutoscaling"] is True
         assert cluster["authOptions"] == {"mode": "token"}
         assert len(service["metadata"]["name"]) <= 47
+
+    @pytest.mark.parametrize(
+        ("given", "wanted"),
+        [
+            ({}, [("kubernetes.io/hostname", 1, "ScheduleAnyway")]),
+            ({"topologySpread": False}, []),
+            (
+                {
+                    "topologySpread": [
+                        {"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+                        {"topologyKey": "h"},
+                    ]
+                },
+                [("zone", 1, "DoNotSchedule"), ("h", 1, "ScheduleAnyway")],
+            ),
+        ],
+    )
+    def test_a_group_is_spread_over_what_it_says(self, helm: Helm, given: Json, wanted: list[Any]) -> None:
+        group = json.dumps([{"name": "cpu", **given}])
+        service = rayservice(helm.objects("--values", MINIMAL, f"--set-json=ray.workerGroups={group}"))
+        assert service is not None
+        (found,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+        spread = found["template"]["spec"].get("topologySpreadConstraints", [])
+        assert [(each["topologyKey"], each["maxSkew"], each["whenUnsatisfiable"]) for each in spread] == wanted
+        assert all(each["labelSelector"]["matchLabels"]["ray.io/group"] == "cpu" for each in spread)
 
     def test_ray_pods_leave_kuberays_name_alone(self, rendered: list[Json]) -> None:
         """The Service of the head selects by it."""

@@ -48,6 +48,7 @@ WRONG = [
     ("ray.workerGroups[0].name=cpu,ray.workerGroups[0].gpus=1", "gpus"),
     ("ray.workerGroups[0].name=cpu,ray.workerGroups[0].gpu.resource=gpu", "gpu/resource"),
     ("ray.workerGroups[0].minReplicas=1", "name"),
+    ("ray.workerGroups[0].name=cpu,ray.workerGroups[0].topologySpread[0].maxSkew=1", "topologyKey"),
     ("ray.scratchSize=big", "scratchSize"),
     ("networkPolicy.apiServerPorts={https}", "apiServerPorts"),
     ("uninstall.tasks=drop", "uninstall/tasks"),

@@ -90,12 +90,19 @@ def collection(namespace: str, kind: str) -> str:
 @contextmanager
 def connected(controlplane: ControlPlane) -> Iterator[Api]:
     """Connect as the admin of a control plane."""
-    kubeconfig = yaml.safe_load(controlplane.kubeconfig.read_text())
+    with over_http(controlplane.kubeconfig) as http:
+        yield Api(http)
+
+
+@contextmanager
+def over_http(file: Path) -> Iterator[httpx.Client]:
+    """Talk plain HTTP with the API server of a kubeconfig, with its token."""
+    kubeconfig = yaml.safe_load(file.read_text())
     cluster, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
     trust = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
     headers = {"Authorization": f"Bearer {user['token']}"}
-    with httpx.Client(base_url=cluster["server"], verify=trust, headers=headers, timeout=60) as http:
-        yield Api(http)
+    with httpx.Client(base_url=cluster["server"], verify=trust, headers=headers, timeout=60, trust_env=False) as http:
+        yield http
 
 
 def with_token(kubeconfig: Path, token: str, file: Path) -> Path:

@@ -44,13 +44,13 @@ class HeldRay(PlayedRay):
         """What this model's replicas have at this moment, in the order in which it came."""
         return [order for order in self.orders if order.task in self.held and order.spec.model == model]
 
-    def let_go(self, names: list[str]) -> None:
-        """Let these attempts succeed. For another thread."""
+    def let_go(self, *names: str) -> None:
+        """Let these attempts succeed, all where none is named. For another thread."""
         assert self._portal is not None
         self._portal.call(self._open, names)
 
-    async def _open(self, names: list[str]) -> None:
-        for name in names:
+    async def _open(self, names: tuple[str, ...]) -> None:
+        for name in names or self.held:
             self.held[name].set()
 
     @contextmanager

@@ -1,7 +1,5 @@
 """A release in the fleet: what helm installs, KubeRay and our operator as processes, and Ray, which is played."""
 
-import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,12 +10,13 @@ from typing import Any
 
 import httpx
 
-from support.apiserver import a_task, with_token
+from support.apiserver import a_task, over_http, with_token
 from support.fleet import machines
 from support.fleet.heldray import HeldRay
 from support.fleet.scaling import Autoscaler
-from support.fleet.servers import NAMESPACE, ROOT, Fleet, trust, until
+from support.fleet.servers import NAMESPACE, ROOT, Fleet, until
 from support.kuberay import crd
+from velum.api.meta import API_VERSION
 from velum.storage import BlobStore
 
 Json = dict[str, Any]
@@ -26,9 +25,8 @@ RELEASE = "velum"
 CHART = ROOT / "charts" / "velum"
 VALUES = CHART / "ci" / "fleet-values.yaml"
 MODELS = ("slices", "street")
+TASKS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/anonymizationtasks"
 KUBERAY = "kuberay-operator"
-# More than the chart's operator has: all orders go to one address here, whose pods do not exist.
-WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -57,15 +55,18 @@ class Release:
         told = status.get(f"{which}ServiceStatus") if isinstance(status, dict) else {}
         return str((told or {}).get("rayClusterName") or "")
 
-    def autoscaler(self) -> Autoscaler:
-        return Autoscaler(self.api, NAMESPACE, self.cluster())
+    @contextmanager
+    def autoscaler(self) -> Iterator[Autoscaler]:
+        """Ray's autoscaler, with the rights that KubeRay gives the head in whose pod it runs."""
+        (head,) = self.fleet.get("pods", "-l", "ray.io/node-type=head")["items"]
+        with over_http(as_account(self.fleet, head["spec"]["serviceAccountName"])) as http:
+            yield Autoscaler(http, NAMESPACE, self.cluster())
 
     def pods(self, group: str) -> list[Json]:
         """The pods of a worker group that are not on their way out."""
-        found = self.api.get(
-            f"/api/v1/namespaces/{NAMESPACE}/pods", params={"labelSelector": f"ray.io/group={group}"}
-        ).raise_for_status()
-        return [pod for pod in found.json()["items"] if "deletionTimestamp" not in pod["metadata"]]
+        path, wanted = f"/api/v1/namespaces/{NAMESPACE}/pods", {"labelSelector": f"ray.io/group={group}"}
+        found = self.api.get(path, params=wanted).raise_for_status().json()["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def nodes(self, group: str) -> Counter[str]:
         """How many pods of a worker group each node has; "" for those that wait for one."""
@@ -93,30 +94,23 @@ class Release:
 
     def submit(self, model: str, numbers: range) -> None:
         """Create a task for each number, in their order."""
-        path = f"/apis/velum.dev/v1alpha1/namespaces/{NAMESPACE}/anonymizationtasks"
         for number in numbers:
-            task = a_task(f"{model}-{number:04}", model=model)
-            self.api.post(path, json=task).raise_for_status()
+            self.api.post(TASKS, json=a_task(f"{model}-{number:04}", model=model)).raise_for_status()
 
     def phases(self) -> Counter[str]:
         """How many tasks are in each phase."""
-        path = f"/apis/velum.dev/v1alpha1/namespaces/{NAMESPACE}/anonymizationtasks"
-        found = self.api.get(path).raise_for_status().json()["items"]
+        found = self.api.get(TASKS).raise_for_status().json()["items"]
         return Counter(task.get("status", {}).get("phase", "") for task in found)
 
 
 @contextmanager
 def installed(fleet: Fleet) -> Iterator[Release]:
     """Install the chart with KubeRay's types in a fleet, and run what would run in its pods, as far as it is ours."""
-    server, token, context = trust(fleet.kubeconfig)
-    headers = {"Authorization": f"Bearer {token}"}
     ray = HeldRay(BlobStore(f"file://{fleet.state}/output"))
     for model in MODELS:
         ray.say(model, "DEPLOYING")
     with ExitStack() as stack:
-        api = stack.enter_context(
-            httpx.Client(base_url=server, verify=context, headers=headers, timeout=60, trust_env=False)
-        )
+        api = stack.enter_context(over_http(fleet.kubeconfig))
         stack.enter_context(ray.in_a_thread())
         fleet.apply(*machines.fleet(), machines.runtime_class())
         fleet.kubectl("create", "namespace", NAMESPACE)
@@ -135,26 +129,28 @@ def _kuberay(fleet: Fleet, ray: HeldRay) -> Any:
 
 
 def _operator(fleet: Fleet, ray: HeldRay) -> Any:
-    """Our operator and what its pod does first, with the rights that the chart gives its account."""
-    token = fleet.kubectl("create", "token", f"{RELEASE}-operator", "--duration=1h").strip()
-    kubeconfig = with_token(fleet.kubeconfig, token, fleet.state / "operator.kubeconfig")
+    """Our operator and what its pod does first: with the chart's settings, and the rights that it gives the account."""
+    kubeconfig = as_account(fleet, f"{RELEASE}-operator")
+    settings, models = fleet.state / "config.toml", fleet.state / "models.yaml"
+    settings.write_text(fleet.get("configmap", f"{RELEASE}-config")["data"][settings.name])
+    models.write_text(fleet.get("configmap", f"{RELEASE}-models")["data"][models.name])
     told = {
+        "VELUM_CONFIG": str(settings),
+        # What is elsewhere than in the cluster that the chart is for.
         "VELUM_STORAGE_INPUT": f"file://{fleet.state}/input",
         "VELUM_STORAGE_OUTPUT": f"file://{fleet.state}/output",
-        "VELUM_CONTROLLER_NAMESPACE": NAMESPACE,
-        "VELUM_CONTROLLER_METRICS_PORT": "0",
-        "VELUM_CONTROLLER_WORKERS": str(WORKERS),
         "VELUM_SERVING_DASHBOARD": ray.url,
         "VELUM_SERVING_URL": ray.url,
-        "VELUM_SERVING_RAYSERVICE": f"{RELEASE}-ray",
-        "VELUM_SERVING_TOKEN": "played",
+        "VELUM_CONTROLLER_METRICS_PORT": "0",
         "VELUM_API_ENDPOINT": "http://velum.example",
     }
-    models = fleet.state / "models.yaml"
-    models.write_text(fleet.get("configmap", f"{RELEASE}-models")["data"]["models.yaml"])
     argv = [sys.executable, "-m", "velum_cli.release", "models", f"--file={models}", f"--owner={RELEASE}-models"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(fleet.state), **told}
-    done = subprocess.run([*argv, f"--kubeconfig={kubeconfig}"], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    fleet.run(*argv, f"--kubeconfig={kubeconfig}", **told)
     program = Path(sys.executable).with_name("velum")
     return fleet.running("velum", "operator", f"--kubeconfig={kubeconfig}", program=program, **told)
+
+
+def as_account(fleet: Fleet, name: str) -> Path:
+    """Write a kubeconfig with the rights of a service account of the release's namespace; its path."""
+    token = fleet.kubectl("create", "token", name, "--duration=1h").strip()
+    return with_token(fleet.kubeconfig, token, fleet.state / f"{name}.kubeconfig")

@@ -78,7 +78,7 @@ def _context(config: AutoscalingConfig, running: int, orders: int, state: Json) 
     )
 
 
-class ClusterApi(IKubernetesHttpApiClient):  # type: ignore[misc] - ray is not followed
+class ClusterApi(IKubernetesHttpApiClient):
     """Ray's client of the API server, with the rights that a test has instead of the head's."""
 
     def __init__(self, http: httpx.Client, namespace: str) -> None:

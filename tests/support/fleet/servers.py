@@ -2,7 +2,6 @@
 
 import json
 import os
-import ssl
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "privacy"
-PATIENCE = 60.0
-"""Seconds until something that was waited for counts as missing; it comes within a few."""
+PATIENCE = 120.0
+"""Seconds until something that was waited for counts as missing; it comes within a few, on a machine that is busy within thirty."""
 
 LEASE_SECONDS = 40
 """As a kubelet's. Without leases all nodes count as lost after 50 s."""
@@ -51,11 +50,18 @@ class Fleet:
     def kubectl(self, *words: str | Path, given: Any = None) -> str:
         """Run kubectl as admin in the release's namespace. Raises AssertionError with what it said."""
         text = None if given is None else json.dumps(given)
-        argv = [self.program("kubectl"), f"--namespace={NAMESPACE}", *words]
-        return self._run([str(word) for word in argv], text)
+        return self.run(self.program("kubectl"), f"--namespace={NAMESPACE}", *words, text=text)
 
     def helm(self, *words: str | Path) -> str:
-        return self._run([str(self.program("helm")), f"--namespace={NAMESPACE}", *map(str, words)], None)
+        return self.run(self.program("helm"), f"--namespace={NAMESPACE}", *words)
+
+    def run(self, program: str | Path, *words: str | Path, text: str | None = None, **environment: str) -> str:
+        """Run a program to its end; what it printed. Raises AssertionError with what it said."""
+        argv = [str(word) for word in (program, *words)]
+        told = self._environment(environment)
+        done = subprocess.run(argv, env=told, input=text, capture_output=True, text=True, check=False, timeout=180)
+        assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def get(self, *words: str) -> Json:
         """An object, or a list of them."""
@@ -100,13 +106,6 @@ class Fleet:
         kept = {"HOME": str(self.state), "PATH": os.environ["PATH"], "KUBECONFIG": str(self.kubeconfig)}
         return {**kept, "KUBECACHEDIR": str(self.state / "discovery"), **more}
 
-    def _run(self, argv: list[str], text: str | None) -> str:
-        done = subprocess.run(
-            argv, env=self._environment({}), input=text, capture_output=True, text=True, check=False, timeout=180
-        )
-        assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
 
 @contextmanager
 def control_plane(folder: Path, state: Path) -> Iterator[Fleet]:
@@ -139,15 +138,3 @@ def until(is_so: Callable[[], Any], otherwise: Callable[[], str] | str, seconds:
         assert time.monotonic() < deadline, otherwise if isinstance(otherwise, str) else otherwise()
         time.sleep(0.2)
     return found
-
-
-def trust(kubeconfig: Path) -> tuple[str, str, ssl.SSLContext]:
-    """The API server's URL, the admin's token, and whom to believe that it is the server."""
-    import base64
-
-    import yaml
-
-    config = yaml.safe_load(kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    return cluster["server"], user["token"], ssl.create_default_context(cadata=authority)
