@@ -32,6 +32,7 @@ from velum_operator.rayservice import (
     endpoints_of,
     failing_in_preparation,
     manifest,
+    renumbered,
     template_of,
     token_secret,
     wants_token,
@@ -65,8 +66,10 @@ class KubeRayService:
         self._configmaps = collection("/api/v1", "configmaps", "ConfigMap")
         self._secrets = collection("/api/v1", "secrets", "Secret")
         self._rayservices = collection(f"/apis/{API_VERSION}", "rayservices", "RayService", remedy=REMEDY)
+        self._rayclusters = collection(f"/apis/{API_VERSION}", "rayclusters", "RayCluster", remedy=REMEDY)
         self._namespace = namespace
         self._settings = settings
+        self._numbered, self._refused = ("", ""), ""
         self._written: tuple[Any, ...] = ()
         self._spared: dict[str, tuple[str, str]] = {}
         self._versions: dict[str, str] = {}
@@ -79,6 +82,7 @@ class KubeRayService:
             found = await self._rayservices.get(template["metadata"]["name"])
         except NotFound:
             return Deployed(stale=True)
+        await self._renumber(cluster_of(found, "active"), owner, template)
         told = await self._ask(found, template) if cluster_of(found, "active") else None
         self._spare(found, told or {})
         applications = applications_of(found, told)
@@ -119,6 +123,27 @@ class KubeRayService:
         """Return what changes when the RayService has to be written again: its template, it itself, whom we spare."""
         meta = found["metadata"]
         return owner["metadata"]["resourceVersion"], meta["uid"], meta["generation"], tuple(sorted(self._spared))
+
+    async def _renumber(self, cluster: str, owner: Json, template: Json) -> None:
+        """Hand the limits of the worker groups on to the cluster that runs, once for each version of the template."""
+        mark = (cluster, str(owner["metadata"]["resourceVersion"]))
+        if not cluster or self._numbered == mark:
+            return
+        try:
+            found = await self._rayclusters.get(cluster)
+            groups = renumbered(template, found)
+            if groups is not None:
+                version = {"resourceVersion": found["metadata"]["resourceVersion"]}  # the autoscaler writes there, too
+                await self._rayclusters.patch(cluster, {"metadata": version, "spec": {"workerGroupSpecs": groups}})
+                log.info("Ray cluster %s has the new limits of its worker groups", cluster)
+        except (NotFound, Conflict):
+            return  # it goes, or the autoscaler was faster: the next look tells
+        except (InvalidInput, Unavailable) as error:
+            if self._refused != str(error):
+                log.warning("Ray cluster %s keeps the limits of its worker groups: %s", cluster, error)
+            self._refused = str(error)
+            return
+        self._numbered, self._refused = mark, ""
 
     # What holds up a new cluster
 

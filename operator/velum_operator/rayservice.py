@@ -7,6 +7,8 @@ its `ray-operator` module):
 * A change of `serveConfigV2` is put to the Ray cluster that runs; any change of `rayClusterConfig` but numbers of
   replicas and worker groups added at the end makes KubeRay prepare a second cluster and switch to it
   (`shouldPrepareNewCluster`, controllers/ray/rayservice_controller.go).
+* A change of numbers alone (`minReplicas`, `maxReplicas`) is left out of what it compares
+  (`generateHashWithoutReplicasAndWorkersToDelete`), so a cluster that runs never hears of it. We tell the RayCluster.
 * It switches, and makes the Services `<name>-head-svc` and `<name>-serve-svc` in the first place, when there is an
   application and all are RUNNING (`getAndCheckServeStatus`). So models are served before tasks need them, without
   replicas, and `spared` leaves out what would hold up the others.
@@ -95,6 +97,21 @@ def document_of(rayservice: Json) -> Json:
 def cluster_of(rayservice: Json, which: str) -> str:
     """Return the name of the `active` or the `pending` RayCluster, "" when there is none."""
     return str(((rayservice.get("status") or {}).get(f"{which}ServiceStatus") or {}).get("rayClusterName") or "")
+
+
+def renumbered(template: Json, cluster: Json) -> list[Json] | None:
+    """Return a RayCluster's worker groups with the template's limits of pods, None where they have them already.
+
+    `replicas`, which lie between them, are Ray's autoscaler's, and groups that one of the two lacks are KubeRay's.
+    """
+    wanted = {each["groupName"]: each for each in template["spec"]["rayClusterConfig"].get("workerGroupSpecs") or ()}
+    groups: list[Json] = cluster["spec"].get("workerGroupSpecs") or []
+    new = [{**each, **_limits(wanted.get(each["groupName"], {}))} for each in groups]
+    return new if new != groups else None
+
+
+def _limits(group: Json) -> Json:
+    return {key: group[key] for key in ("minReplicas", "maxReplicas") if key in group}
 
 
 def token_secret(cluster: str) -> str:

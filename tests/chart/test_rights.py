@@ -21,7 +21,7 @@ OPERATOR = {
     ("coordination.k8s.io", "leases"): {"get", "list", "watch", "create", "update"},
     ("events.k8s.io", "events"): {"create"},
 }
-RAY = {("ray.io", "rayservices"): {"get", "create", "patch"}}
+RAY = {("ray.io", "rayservices"): {"get", "create", "patch"}, ("ray.io", "rayclusters"): {"get", "patch"}}
 INGRESS = {
     ("velum.dev", "anonymizationtasks"): {"get", "list", "watch", "create", "patch", "delete"},
     ("velum.dev", "anonymizationmodels"): {"get", "list", "watch"},

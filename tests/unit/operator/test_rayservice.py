@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.kuberay import CONFIGMAP, KEY, serving, status, template
+from support.kuberay import CONFIGMAP, KEY, group, serving, status, template
 from velum.errors import Unavailable
 from velum_operator.backend import Application
 from velum_operator.rayservice import (
@@ -16,6 +16,7 @@ from velum_operator.rayservice import (
     endpoints_of,
     failing_in_preparation,
     manifest,
+    renumbered,
     template_of,
     token_secret,
     trouble_of,
@@ -191,3 +192,25 @@ class TestPreparation:
 
     def test_a_cluster_that_serves_is_held_up_by_nothing(self) -> None:
         assert self.failing(active="old") == {}
+
+
+class TestNumbers:
+    """KubeRay 1.5 hands a change of numbers alone on to no cluster that runs."""
+
+    def cluster(self, *groups: dict[str, Any]) -> dict[str, Any]:
+        return {"metadata": {"name": "velum-abcde"}, "spec": {"workerGroupSpecs": list(groups)}}
+
+    def test_limits_are_the_templates_and_the_rest_stays(self) -> None:
+        running = group("cpu", most=2, replicas=2, scaleStrategy={"workersToDelete": ["a"]})
+        wanted = template(workerGroupSpecs=[group("cpu", most=8, minReplicas=1)])
+        (new,) = renumbered(wanted, self.cluster(running)) or []
+        assert new == {**running, "minReplicas": 1, "maxReplicas": 8}
+
+    def test_nothing_is_written_where_nothing_changes(self) -> None:
+        assert renumbered(template(), self.cluster(group(replicas=2))) is None
+
+    def test_groups_that_one_of_them_lacks_are_left_alone(self) -> None:
+        wanted = template(workerGroupSpecs=[group("cpu", most=2), group("new", most=5)])
+        old = group("old", most=7)
+        assert renumbered(wanted, self.cluster(group("cpu", most=2), old)) is None
+        assert renumbered(wanted, self.cluster(group("cpu", most=1), old)) == [group("cpu", most=2), old]
