@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from ray._private import ray_constants
 
 from support import helmchart
 from support.helmchart import Helm, Json, named, of_kind, pods, rayservice
@@ -216,6 +217,22 @@ class TestRay:
         assert room["shared-mem"] == {"medium": "Memory", "sizeLimit": "8Gi"}
         assert room["scratch"] == {"sizeLimit": "100Gi"}
 
+    def test_the_object_store_lies_in_shared_memory(self, rendered: list[Json]) -> None:
+        """Ray would size it by the pod's memory, and put it onto the disk where /dev/shm is smaller."""
+        service = rayservice(rendered)
+        if service is not None:
+            cluster = service["spec"]["rayClusterConfig"]
+            for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+                volumes = {each["name"]: each for each in group["template"]["spec"]["volumes"]}
+                shared = _bytes(volumes["shared-mem"]["emptyDir"]["sizeLimit"])
+                store = int(group["rayStartParams"]["object-store-memory"])
+                assert ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES <= store == shared * 9 // 10
+
+    def test_a_size_that_makes_no_sense_is_refused(self, helm: Helm) -> None:
+        done = helm.try_run("template", "x", helmchart.CHART, "--values", MINIMAL, "--set=ray.head.shmSize=500m")
+        assert done.returncode != 0
+        assert "shmSize 500m" in done.stderr
+
     @pytest.mark.parametrize("groups", [MIG], indirect=True)
     def test_slices_of_gpus(self, groups: dict[str, Json]) -> None:
         worker = groups["mig"]["template"]["spec"]["containers"][0]
@@ -308,6 +325,10 @@ def assert_restricted(container: Json, pod: str) -> None:
 def _labels(pod: Json) -> dict[str, str]:
     labels: dict[str, str] = pod["metadata"]["labels"]
     return labels
+
+
+def _bytes(size: str) -> int:
+    return int(size[:-2]) * {"Mi": 1 << 20, "Gi": 1 << 30}[size[-2:]]
 
 
 def _is_ray(name: str, pod: Json) -> bool:

@@ -20,6 +20,16 @@ velum.dev/ray: {{ include "velum.fullname" .root }}
 {{- end }}
 {{- end -}}
 
+{{/* Nine tenths of a size, in bytes: what is left is for others. Ray would take 30 % of the memory for its object store,
+and put it onto the disk, into /tmp, where /dev/shm is smaller than that. */}}
+{{- define "velum.ray.objectStore" -}}
+{{- $size := toString . -}}
+{{- $scales := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $scale := get $scales (regexFind "[A-Za-z]*$" $size) -}}
+{{- if not $scale }}{{ fail (printf "shmSize %s: write it with k, M, G, T, Ki, Mi, Gi or Ti" $size) }}{{ end -}}
+{{- printf "%.0f" (floor (mulf (regexFind "^[0-9.]+" $size | float64) $scale 0.9)) -}}
+{{- end -}}
+
 {{- define "velum.ray.volumes" -}}
 - name: tmp
   emptyDir: {}
@@ -111,6 +121,7 @@ rayStartParams:
   num-cpus: "0" # no replica runs beside the cluster's own processes
   num-gpus: "0"
   dashboard-host: 0.0.0.0
+  object-store-memory: {{ include "velum.ray.objectStore" $head.shmSize | quote }}
 template:
   metadata:
     labels: {{- include "velum.ray.podLabels" (dict "root" . "component" "head") | nindent 6 }}
@@ -167,6 +178,7 @@ idleTimeoutSeconds: {{ int . }}
 {{- end }}
 rayStartParams:
   num-gpus: {{ ternary (int ($gpu.count | default 1)) 0 $withGpu | quote }}
+  object-store-memory: {{ include "velum.ray.objectStore" ($group.shmSize | default "1Gi") | quote }}
 template:
   metadata:
     labels: {{- include "velum.ray.podLabels" (dict "root" $root "component" "worker") | nindent 6 }}
