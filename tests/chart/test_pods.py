@@ -278,6 +278,23 @@ class TestRay:
             assert config["applications"]
             assert shortfalls(worker_groups(service), config["applications"]) == {}
 
+    def test_a_worker_hands_over_until_shortly_before_it_is_killed(self, helm: Helm) -> None:
+        for grace, drain in ((60, 50.0), (600, 590.0), (5, 0.0)):
+            objects = helm.objects("--values", MINIMAL, f"--set=ray.terminationGracePeriodSeconds={grace}")
+            spec = dict(pods(objects))["worker cpu"]["spec"]
+            variables = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+            assert spec["terminationGracePeriodSeconds"] == grace
+            assert float(variables["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) == drain
+        assert hasattr(ray_constants, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S")  # the installed Ray knows it
+
+    def test_a_cluster_that_was_replaced_may_end_its_videos(self, helm: Helm) -> None:
+        service = rayservice(helm.objects("--values", MINIMAL))
+        assert service is not None
+        assert service["spec"]["rayClusterDeletionDelaySeconds"] == 600  # KubeRay's own 60 s would break what runs
+        at_once = rayservice(helm.objects("--values", MINIMAL, "--set=ray.deletionDelaySeconds=0"))
+        assert at_once is not None
+        assert at_once["spec"]["rayClusterDeletionDelaySeconds"] == 0
+
     def test_the_state_can_be_kept_in_redis(self, helm: Helm) -> None:
         service = rayservice(helm.objects("--values", helmchart.CHART / "ci" / "kuberay-values.yaml"))
         assert service is not None

@@ -219,6 +219,8 @@ template:
         env:
           - name: TMPDIR
             value: /var/tmp/velum
+          - name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S # Ray's own 30 s would leave half of the time unused
+            value: {{ max 0 (sub $root.Values.ray.terminationGracePeriodSeconds 10) | quote }}
           {{- include "velum.ray.env" (dict "root" $root "extraEnv" $group.extraEnv) | nindent 10 }}
         ports:
           - {name: metrics, containerPort: 8080}
@@ -260,6 +262,7 @@ metadata:
   name: {{ include "velum.fullname" . }}
   labels: {{- include "velum.labels" (dict "root" . "component" "ray") | nindent 4 }}
 spec:
+  rayClusterDeletionDelaySeconds: {{ .Values.ray.deletionDelaySeconds }}
   rayClusterConfig:
     rayVersion: {{ .Values.ray.version | quote }}
     {{- if ne .Values.ray.authMode "disabled" }}
