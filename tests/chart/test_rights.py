@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -113,6 +114,21 @@ class Network:
     def closed(self, pod: str) -> set[str]:
         return {kind for each in self._of(pod) for kind in each["policyTypes"]}
 
+    def blocks_reach(self, pod: str, address: str) -> bool:
+        """Whether a rule with addresses lets the pod out to this one."""
+        ip = ip_address(address)
+        blocks = [
+            peer["ipBlock"]
+            for each in self._of(pod)
+            for rule in each.get("egress", [])
+            for peer in rule.get("to", [])
+            if "ipBlock" in peer
+        ]
+        return any(
+            ip in ip_network(each["cidr"]) and not any(ip in ip_network(out) for out in each.get("except", []))
+            for each in blocks
+        )
+
     def _of(self, pod: str) -> list[Json]:
         return [each for each in self.policies if each["podSelector"]["matchLabels"].items() <= self.pods[pod].items()]
 
@@ -223,6 +239,34 @@ class TestNetwork:
         )
         assert private.leaves("operator", "outside", 9999)
         assert not private.leaves("worker", "outside", 9999)
+
+    @pytest.mark.parametrize(
+        "flags", [[], ["--set=settings.webhook.allow_private=true,settings.source.allow_private=true"]]
+    )
+    def test_clients_never_reach_where_clouds_hand_out_credentials(self, helm: Helm, flags: list[str]) -> None:
+        network = Network(helm.objects("--values", CI / "minimal-values.yaml", *flags))
+        for address in ("169.254.169.254", "fd00:ec2::254", "fe80::1"):
+            assert not network.blocks_reach("operator", address)
+            assert not network.blocks_reach("worker", address)
+        assert network.blocks_reach("worker", "93.184.216.34")
+        assert network.blocks_reach("worker", "10.1.2.3") is bool(flags)
+
+    def test_dns_may_listen_elsewhere(self, helm: Helm, network: Network) -> None:
+        assert network.leaves("worker", "outside", 53)
+        assert not network.leaves("worker", "outside", 5353)
+        elsewhere = Network(
+            helm.objects("--values", CI / "minimal-values.yaml", "--set=networkPolicy.dnsPorts={53,5353}")
+        )
+        assert all(elsewhere.leaves(pod, "outside", 5353) for pod in elsewhere.pods)
+
+    def test_others_reach_ray_where_the_values_say_so(self, helm: Helm) -> None:
+        admin = '[{"podSelector": {"matchLabels": {"pod": "stranger"}}}]'
+        network = Network(
+            helm.objects("--values", CI / "minimal-values.yaml", f"--set-json=networkPolicy.rayFrom={admin}")
+        )
+        assert network.enters("stranger", "head", 8265)
+        assert not network.enters("stranger", "head", 6379)
+        assert network.passes("operator", "head", 8265)
 
     def test_storage_on_a_port_of_its_own_is_reached(self, helm: Helm) -> None:
         network = Network(helm.objects("--values", CI / "s3-values.yaml"))

@@ -1,8 +1,9 @@
-{{/* Addresses of the internet: where `allow_private` is off, private ones are refused here as well as in the program. */}}
+{{/* Addresses of the internet: where `allow_private` is off, private ones are refused here as well as in the program.
+Link-local ones always are: clouds hand out credentials there. */}}
 {{- define "velum.network.outside" -}}
 {{- if .private }}
-- ipBlock: {cidr: 0.0.0.0/0}
-- ipBlock: {cidr: "::/0"}
+- ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+- ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128"]}
 {{- else }}
 - ipBlock:
     cidr: 0.0.0.0/0
@@ -21,8 +22,10 @@
 
 {{- define "velum.network.dns" -}}
 - ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {protocol: UDP, port: {{ int . }}}
+    - {protocol: TCP, port: {{ int . }}}
+    {{- end }}
 {{- end -}}
 
 {{/* The API server is not a pod: its addresses are the cluster's own affair. */}}
