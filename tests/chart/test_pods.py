@@ -259,6 +259,17 @@ class TestRay:
             kept = {each["name"]: each.get("readOnly") for each in spec["containers"][0]["volumeMounts"]}
             assert kept["weights"] is True
 
+    def test_other_manifests_want_other_pods(self, helm: Helm) -> None:
+        def notes(text: str) -> list[Json]:
+            objects = helm.objects("--values", EVERYTHING, f"--set=modelPacks.manifests.my-faces={text}")
+            rays = [pod for name, pod in pods(objects) if _is_ray(name, pod)]
+            return [pod["metadata"]["annotations"] for pod in rays]
+
+        before, after = notes("one"), notes("two")
+        assert len(before) == 3
+        assert all(old["checksum/packs"] != new["checksum/packs"] for old, new in zip(before, after, strict=True))
+        assert [each.get("note") for each in before] == ["head", "worker", None]
+
     @pytest.mark.parametrize("groups", [EVERYTHING], indirect=True)
     def test_temporary_files_have_room_of_their_own(self, groups: dict[str, Json]) -> None:
         worker = groups["cpu"]["template"]["spec"]["containers"][0]

@@ -273,6 +273,14 @@ class TestNetwork:
         assert all(network.leaves(pod, "outside", 9000) for pod in ("operator", "ingress", "worker", "head"))
         assert not network.leaves("test", "outside", 9000)
 
+    def test_a_mirror_of_packs_inside_is_reached(self, helm: Helm) -> None:
+        flags = ["--set=modelPacks.fetch={yunet}", "--set=modelPacks.mirror=http://mirror.internal:8081/packs"]
+        network = Network(helm.objects("--values", CI / "minimal-values.yaml", *flags))
+        assert all(network.leaves(pod, "outside", 8081) for pod in ("head", "worker"))
+        assert not network.leaves("operator", "outside", 8081)
+        without = Network(helm.objects("--values", CI / "minimal-values.yaml", flags[1]))
+        assert not without.leaves("worker", "outside", 8081)
+
     def test_ray_that_is_elsewhere_is_reached(self, helm: Helm) -> None:
         network = Network(helm.objects("--values", CI / "external-ray-values.yaml"))
         assert network.leaves("operator", "outside", 8265)

@@ -52,6 +52,13 @@ and put it onto the disk, into /tmp, where /dev/shm is smaller than that. */}}
 {{- include "velum.storage.mount" .root }}
 {{- end -}}
 
+{{/* Weights are fetched when a pod starts: other manifests want other pods. */}}
+{{- define "velum.ray.packs.annotations" -}}
+{{- with .Values.modelPacks.manifests }}
+checksum/packs: {{ toYaml . | sha256sum }}
+{{- end }}
+{{- end -}}
+
 {{- define "velum.ray.packs.volumes" -}}
 {{- if .Values.modelPacks.fetch }}
 - name: weights
@@ -125,7 +132,7 @@ rayStartParams:
 template:
   metadata:
     labels: {{- include "velum.ray.podLabels" (dict "root" . "component" "head") | nindent 6 }}
-    {{- with $head.podAnnotations }}
+    {{- with merge (include "velum.ray.packs.annotations" . | fromYaml) $head.podAnnotations }}
     annotations: {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
@@ -182,7 +189,7 @@ rayStartParams:
 template:
   metadata:
     labels: {{- include "velum.ray.podLabels" (dict "root" $root "component" "worker") | nindent 6 }}
-    {{- with $group.podAnnotations }}
+    {{- with merge (include "velum.ray.packs.annotations" $root | fromYaml) ($group.podAnnotations | default dict) }}
     annotations: {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
