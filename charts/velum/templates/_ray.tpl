@@ -109,6 +109,7 @@ checksum/packs: {{ toYaml . | sha256sum }}
   env:
     - name: VELUM_CACHE
       value: /var/cache/velum
+    {{- include "velum.trust.env" .root | nindent 4 }}
   resources:
     requests: {cpu: 100m, memory: 256Mi}
     limits: {memory: 512Mi}
@@ -118,6 +119,7 @@ checksum/packs: {{ toYaml . | sha256sum }}
       mountPath: /tmp
     - name: home
       mountPath: /home/velum
+    {{- include "velum.trust.mount" .root | nindent 4 }}
     {{- include "velum.ray.packs.mounts" (dict "root" .root "readOnly" false) | nindent 4 }}
 {{- end }}
 {{- end -}}

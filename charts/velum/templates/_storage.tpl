@@ -14,8 +14,38 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Authorities of the site's own. OpenSSL and obstore's TLS read both variables; the folder is where the images have the
+public ones. */}}
+{{- define "velum.trust.env" -}}
+{{- if .Values.trust.existingConfigMap }}
+- name: SSL_CERT_FILE
+  value: /etc/velum-trust/ca.crt
+- name: SSL_CERT_DIR
+  value: /etc/ssl/certs
+{{- end }}
+{{- end -}}
+
+{{- define "velum.trust.volume" -}}
+{{- with .Values.trust.existingConfigMap }}
+- name: trust
+  configMap:
+    name: {{ . }}
+    items:
+      - {key: {{ $.Values.trust.key }}, path: ca.crt}
+{{- end }}
+{{- end -}}
+
+{{- define "velum.trust.mount" -}}
+{{- if .Values.trust.existingConfigMap }}
+- name: trust
+  mountPath: /etc/velum-trust
+  readOnly: true
+{{- end }}
+{{- end -}}
+
 {{/* Environment of whoever opens the stores. */}}
 {{- define "velum.storage.env" -}}
+{{- include "velum.trust.env" . }}
 {{- if eq .Values.storage.type "s3" }}
 {{- with .Values.storage.s3.region }}
 - name: AWS_REGION
@@ -41,6 +71,7 @@
 {{- end -}}
 
 {{- define "velum.storage.volume" -}}
+{{- include "velum.trust.volume" . }}
 {{- if eq .Values.storage.type "claim" }}
 - name: storage
   persistentVolumeClaim:
@@ -49,6 +80,7 @@
 {{- end -}}
 
 {{- define "velum.storage.mount" -}}
+{{- include "velum.trust.mount" . }}
 {{- if eq .Values.storage.type "claim" }}
 - name: storage
   mountPath: /var/lib/velum
