@@ -67,6 +67,20 @@ class TestSecurity:
         used = [pod["spec"]["serviceAccountName"] for pod in own]
         assert len(set(used)) == len(used)
 
+    def test_secrets_are_given_to_who_uses_them(self, helm: Helm) -> None:
+        values = helmchart.CHART / "ci" / "s3-values.yaml"
+        found = {
+            f"{name}/{each['name']}": {
+                one["valueFrom"]["secretKeyRef"]["name"] for one in each.get("env", []) if "valueFrom" in one
+            }
+            for name, pod in pods(helm.objects("--values", values, "--set=modelPacks.fetch={centerface}"))
+            for each in containers(pod)
+        }
+        bucket = {"velum-ingress/ingress", "head/ray-head", "worker cpu/ray-worker"}
+        assert {name for name, secrets in found.items() if secrets == {"velum-bucket"}} == bucket
+        assert found.pop("velum-operator/operator") == {"velum-bucket", "velum-webhook"}
+        assert {name for name, secrets in found.items() if secrets} == bucket
+
     def test_what_has_limits_has_one_for_memory(self, rendered: list[Json]) -> None:
         lacking = [
             f"{name}/{each['name']}"

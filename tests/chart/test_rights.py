@@ -9,6 +9,7 @@ import pytest
 
 from support import helmchart
 from support.helmchart import Helm, Json, named, of_kind
+from velum_operator import lease
 
 CI = helmchart.CHART / "ci"
 
@@ -48,6 +49,7 @@ class TestRoles:
         assert rights(named(rendered, "Role", "velum-ingress")) == INGRESS
         limited = [rule for rule in named(rendered, "Role", "velum-operator")["rules"] if "resourceNames" in rule]
         assert {rule["resources"][0]: rule["resourceNames"] for rule in limited} == {
+            "leases": [lease.NAME],
             "configmaps": ["velum-models", "velum-ray"],
             "rayservices": ["velum"],
         }
