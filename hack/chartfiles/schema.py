@@ -110,6 +110,7 @@ RULES: dict[str, Schema] = {
     "ingress.podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"]},
     "expose.ingress.hosts": NAMES,
     "expose.httpRoute.hostnames": NAMES,
+    "expose.httpRoute.timeouts": strict({"request": {"type": "string"}, "backendRequest": {"type": "string"}}),
     "ray.mode": {"enum": ["kuberay", "external"]},
     "ray.version": {"type": "string", "pattern": r"^[0-9]+\.[0-9]+\.[0-9]+$"},
     "ray.external.*": {"type": "string"},

@@ -52,6 +52,7 @@ WRONG = [
     ("ray.scratchSize=big", "scratchSize"),
     ("networkPolicy.apiServerPorts={https}", "apiServerPorts"),
     ("uninstall.tasks=drop", "uninstall/tasks"),
+    ("expose.httpRoute.timeouts.requests=0s", "requests"),
     ("operator.resources.limit.cpu=1", "limit"),
 ]
 
