@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "privacy"
 PATIENCE = 120.0
-"""Seconds until something that was waited for counts as missing; it comes within a few, on a machine that is busy within thirty."""
+"""Seconds until something that was waited for counts as missing. It comes within a few, or thirty on a busy machine."""
 
 LEASE_SECONDS = 40
 """As a kubelet's. Without leases all nodes count as lost after 50 s."""
