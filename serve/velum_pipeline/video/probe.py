@@ -22,6 +22,7 @@ from velum_pipeline.video import formats, losses
 from velum_pipeline.video.description import Colour, Video, turned
 from velum_pipeline.video.looks import Look, drained, look
 from velum_pipeline.video.opening import decodable, decode_strictly, is_cover, opened, packets, video_stream
+from velum_pipeline.video.partpackets import LONGEST
 from velum_pipeline.video.source import Opener
 from velum_pipeline.video.structure import require_whole
 from velum_pipeline.video.timestamps import Packets, Timeline, counted, timeline
@@ -37,8 +38,6 @@ MAX_SIDE = 2**16
 READS_HEADERS = ("h264", "mjpeg")
 """Decoders that tell the size of frames that they are told to skip, and allocate none."""
 ANY_PIXELS = 2**31 - 1
-LONGEST = 2**31 - 1
-"""Units of time between two frames; what mp4's muxer can write."""
 
 
 @dataclass(frozen=True)
