@@ -1,0 +1,64 @@
+"""A whole operator whose models KubeRay serves."""
+
+import asyncio
+from typing import Any
+
+from support.kuberay import serving
+from support.kuberayrelease import Release, eventually
+from support.operatorkit import PATIENCE, until_async
+from support.playedray import PlayedRay
+from support.samples import model_spec, spec
+from velum.settings import Settings
+from velum.tasks.kubernetes import KubernetesStore, load_client
+from velum_operator.run import run_operator
+
+
+class TestOperator:
+    async def test_a_task_waits_for_kuberay_and_is_done(
+        self, controlplane: Any, given: Settings, release: Release, ray: PlayedRay
+    ) -> None:
+        await release.install()
+        async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
+            await store.put_model("default", model_spec())
+            await store.create("street", spec(), labels={})
+            stop = asyncio.Event()
+            operating = asyncio.create_task(run_operator(given, controlplane.kubeconfig, stop, host="127.0.0.1"))
+            try:
+                await eventually(release, ["default"])
+                assert (await store.get("street")).status.attempt == 0
+                ray.serve("default")
+                await release.report(serving("default"))
+
+                async def done() -> bool:
+                    return (await store.get("street")).status.finished
+
+                await until_async(done)
+                assert (await store.get("street")).status.complete
+                assert [order.task for order in ray.orders] == ["street"]
+                assert ray.configs == []  # nothing is put to the dashboard: that is KubeRay's
+            finally:
+                stop.set()
+                await asyncio.wait_for(operating, PATIENCE)
+
+    async def test_operators_that_die_leave_one_rayservice(
+        self, controlplane: Any, given: Settings, release: Release
+    ) -> None:
+        await release.install()
+        async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
+            await store.put_model("default", model_spec())
+        for life in range(3):
+            stop = asyncio.Event()
+            operating = asyncio.create_task(
+                run_operator(given, controlplane.kubeconfig, stop, identity="same", host="127.0.0.1")
+            )
+            if life == 0:
+                await eventually(release, ["default"])
+                uid = (await release.rayservice())["metadata"]["uid"]
+            elif life == 1:
+                await asyncio.sleep(0)  # killed at once, wherever it was
+            else:
+                await eventually(release, ["default"])
+            operating.cancel()
+            await asyncio.wait([operating])
+        found = (await release.rayservice())["metadata"]
+        assert (found["uid"], found["generation"]) == (uid, 1)
