@@ -25,6 +25,7 @@ from velum.errors import InvalidInput, NotFound, Unavailable, VelumError
 from velum.settings import Settings
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum.tasks.kubernetes.collection import Collection, Json
+from velum.tasks.kubernetes.refusals import UnknownType
 from velum_cli import flags
 
 MANAGER = "velum-chart"
@@ -114,9 +115,7 @@ async def leave(
         await asyncio.gather(
             _tasks_go(store, everything=tasks == "delete", end=end), _ray_goes(client, namespace, rayservice, end)
         )
-    except Unavailable as error:
-        if "it does not know" not in str(error):
-            raise
+    except UnknownType as error:
         _say(f"nothing to let go: {error}")
 
 
@@ -145,16 +144,13 @@ async def _ray_goes(client: Any, namespace: str, rayservice: str, end: float) ->
     async def left() -> list[Json]:
         return list((await clusters.page({"labelSelector": f"ray.io/originated-from-cr-name={rayservice}"}))["items"])
 
-    try:
+    with suppress(UnknownType):
         with suppress(NotFound):
             await _ray(client, namespace, "rayservices").delete(rayservice)
         for cluster in await _gone(left, end):
             with suppress(NotFound):
                 await clusters.patch(cluster["metadata"]["name"], {"metadata": {"finalizers": None}})
             _say(f"Ray cluster {cluster['metadata']['name']} is let go")
-    except Unavailable as error:
-        if "it does not know" not in str(error):
-            raise
 
 
 async def _gone(left: Callable[[], Awaitable[list[T]]], end: float) -> list[T]:

@@ -12,7 +12,7 @@ from support.samples import NOW, task
 from velum.api.status import Phase, TaskStatus
 from velum.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Unavailable, VelumError
 from velum.tasks.kubernetes.bodies import event, merge_patch, owned_by, phase_selector, secret
-from velum.tasks.kubernetes.refusals import Expired, Request, refusal
+from velum.tasks.kubernetes.refusals import Expired, Request, UnknownType, refusal
 from velum.tasks.store import SecretHeader
 
 Json = dict[str, Any]
@@ -119,8 +119,8 @@ class TestRefusals:
             (PATCH, 404, answer(404, "NotFound", name="one", kind="anonymizationtasks"), NotFound, "'one'"),
             (PATCH, 409, answer(409, "Conflict", name="one"), Conflict, "'one'"),
             (PATCH, 409, answer(409, "AlreadyExists", name="one"), AlreadyExists, "'one'"),
-            (PATCH, 404, b"404 page not found\n", Unavailable, "kubectl apply -f crds/"),
-            (LIST, 404, b"404 page not found\n", Unavailable, "anonymizationtasks.velum.dev"),
+            (PATCH, 404, b"404 page not found\n", UnknownType, "kubectl apply -f crds/"),
+            (LIST, 404, b"404 page not found\n", UnknownType, "anonymizationtasks.velum.dev"),
             (PATCH, 404, answer(404, "NotFound", name="velum", kind="namespaces"), Unavailable, "so it is"),
             (PATCH, 403, answer(403, "Forbidden"), Unavailable, "patch anonymizationtasks.velum.dev/status in namesp"),
             (LIST, 401, answer(401, "Unauthorized"), Unavailable, "not allowed to list"),

@@ -16,9 +16,12 @@ PART = "API server"
 LONGEST_TEXT = 500
 """Characters of an answer that is no Status: enough to recognise a proxy's error page."""
 
-
 OUR_TYPES = "install the types: kubectl apply -f crds/"
 """What to do when the server does not know Velum's resource types."""
+
+
+class UnknownType(Unavailable):
+    """The server does not know the resource type: its CRD is not installed, or not any more."""
 
 
 class Expired(Exception):
@@ -71,7 +74,7 @@ def _status(body: bytes) -> dict[str, Any]:
 def _not_found(request: Request, status: dict[str, Any], message: str) -> VelumError:
     details = status.get("details") or {}
     if not status or (request.name and not details.get("name")):
-        return Unavailable(PART, f"it does not know {request.resource}; {request.remedy}")
+        return UnknownType(PART, f"it does not know {request.resource}; {request.remedy}")
     if details.get("kind") == "namespaces" or not request.name:
         return Unavailable(PART, message)
     return NotFound(request.kind, request.name)
