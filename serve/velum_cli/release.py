@@ -26,6 +26,7 @@ from velum.settings import Settings
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum.tasks.kubernetes.collection import Collection, Json
 from velum.tasks.kubernetes.refusals import UnknownType
+from velum.tasks.store import every
 from velum_cli import flags
 
 MANAGER = "velum-chart"
@@ -121,7 +122,7 @@ async def leave(
 
 async def _tasks_go(store: KubernetesStore, *, everything: bool, end: float) -> None:
     async def left() -> list[AnonymizationTask]:
-        return [task for task in await _all(store) if everything or task.deleting]
+        return [task async for task in every(store) if everything or task.deleting]
 
     for task in await left():
         if not task.deleting:
@@ -160,17 +161,6 @@ async def _gone(left: Callable[[], Awaitable[list[T]]], end: float) -> list[T]:
         if not found or time.monotonic() >= end:
             return found
         await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _all(store: KubernetesStore) -> list[AnonymizationTask]:
-    found: list[AnonymizationTask] = []
-    cursor: str | None = None
-    while True:
-        page = await store.list(limit=500, cursor=cursor)
-        found.extend(page.tasks)
-        cursor = page.cursor
-        if not cursor:
-            return found
 
 
 async def _served(collection: Collection) -> Json:

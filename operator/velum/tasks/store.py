@@ -17,6 +17,9 @@ from velum.api.model import AnonymizationModel, ModelSpec, ModelStatus
 from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask, TaskSpec
 
+PAGE = 500
+"""Records per request where all are wanted, as kubectl does: no answer becomes huge."""
+
 
 @dataclass(frozen=True)
 class TaskEvent:
@@ -150,3 +153,15 @@ class ModelStore(Protocol):
 
 class Store(TaskStore, ModelStore, Protocol):
     """Tasks and models in one place."""
+
+
+async def every(store: TaskStore, phases: Sequence[Phase] = ()) -> AsyncIterator[AnonymizationTask]:
+    """Yield all tasks in order of creation; `phases` keeps only those. Each is as its page of the list showed it."""
+    cursor = None
+    while True:
+        page = await store.list(phases=phases, limit=PAGE, cursor=cursor)
+        for task in page.tasks:
+            yield task
+        cursor = page.cursor
+        if cursor is None:
+            return

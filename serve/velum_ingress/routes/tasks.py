@@ -1,16 +1,16 @@
 """`/v1/task/…`: tasks listed, read and deleted. The list's address stands before `{id}`: routes match in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from velum.api import AnonymizationTask, Phase
+from velum.api import Phase
 from velum.api.v1 import STATUS, status_word, task_document
 from velum.errors import InvalidInput, NotFound
-from velum.tasks.store import TaskEvent
+from velum.tasks.store import TaskEvent, every
 from velum_ingress import described
 from velum_ingress.links import path_id
 from velum_ingress.parameters import collect
@@ -65,7 +65,11 @@ async def delete_tasks(request: Request) -> Response:
         async with gate:
             return await _delete(rooms, name, record=record, files=files)
 
-    names = [task.name async for task in _every(rooms, wanted) if status_word(task) != "deleted" or record]
+    names = [
+        task.name
+        async for task in every(rooms.store, _phases(wanted))
+        if wanted in {None, status_word(task)} and (record or status_word(task) != "deleted")
+    ]
     return JSONResponse({"deleted": sum(await asyncio.gather(*map(one, names)))})
 
 
@@ -120,18 +124,6 @@ async def _delete(rooms: Services, name: str, *, record: bool, files: bool) -> b
     except NotFound:
         return False
     return True
-
-
-async def _every(rooms: Services, wanted: str | None) -> AsyncIterator[AnonymizationTask]:
-    cursor = None
-    while True:
-        page = await rooms.store.list(phases=_phases(wanted), limit=1000, cursor=cursor)
-        for task in page.tasks:
-            if wanted in {None, status_word(task)}:
-                yield task
-        if page.cursor is None:
-            return
-        cursor = page.cursor
 
 
 def _phases(wanted: str | None) -> Sequence[Phase]:

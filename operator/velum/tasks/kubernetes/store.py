@@ -20,10 +20,10 @@ from velum.errors import Conflict, InvalidInput, NotFound, Unavailable, VelumErr
 from velum.tasks.kubernetes import bodies, models, secrets
 from velum.tasks.kubernetes.collection import METADATA_ONLY, Collection, Json
 from velum.tasks.kubernetes.refusals import PART, Expired
-from velum.tasks.kubernetes.watching import PAGE, Resource, Watching
+from velum.tasks.kubernetes.watching import Resource, Watching
 from velum.tasks.phases import UNFINISHED
 from velum.tasks.secret import with_secret
-from velum.tasks.store import ModelEvent, SecretHeader, TaskEvent, TaskPage
+from velum.tasks.store import PAGE, ModelEvent, SecretHeader, TaskEvent, TaskPage
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,11 @@ from velum.api.task import AnonymizationTask
 from velum.errors import Unavailable
 from velum.tasks.kubernetes.collection import Collection, Json
 from velum.tasks.kubernetes.refusals import PART, Expired
+from velum.tasks.store import PAGE
 
 log = logging.getLogger(__name__)
 
 Resource = TypeVar("Resource", AnonymizationTask, AnonymizationModel)
-
-PAGE = 500
-"""Objects per request when listing all, as kubectl does: no answer becomes huge."""
 
 WATCH_SECONDS = (240, 300)
 """How long one watch lasts: below the five minutes at which many proxies cut; spread, so that not all end at once."""
