@@ -14,7 +14,8 @@ pytest.register_assert_rewrite("support.storeport")
 
 from support.apiserver import with_token  # noqa: E402
 from support.samples import model_spec, spec  # noqa: E402
-from support.storeport import HEADER, WEBHOOK, Seen, StorePort, full_status, made, moved, removed  # noqa: E402
+from support.storeport import StorePort  # noqa: E402
+from support.storeport.steps import HEADER, WEBHOOK, Seen, full_status, made, moved, removed  # noqa: E402
 from velum.api.meta import new_name  # noqa: E402
 from velum.api.status import Phase  # noqa: E402
 from velum.errors import AlreadyExists, InvalidInput, NotFound, Unavailable  # noqa: E402

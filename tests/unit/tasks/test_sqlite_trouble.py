@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.samples import ManualClock, model_spec, spec, task
-from support.storeport import HEADER, PATIENCE, WEBHOOK, Seen, made, moved, removed
+from support.storeport.steps import HEADER, PATIENCE, WEBHOOK, Seen, made, moved, removed
 from velum.api.meta import new_name
 from velum.api.status import Phase
 from velum.errors import Conflict, Unavailable
