@@ -5,7 +5,6 @@ ingress's no kopf.
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from velum.errors import NotFound, Unavailable
 from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
+from velum_cli.signals import Signals
 
 __all__ = ["kubernetes_store", "run_ingress", "run_operator"]
 
@@ -78,7 +78,9 @@ async def run_operator(settings: Settings, kubeconfig: Path | None) -> None:
     """Run the operator until SIGTERM."""
     from velum_operator.run import run_operator as operate  # noqa: PLC0415
 
-    await operate(settings, kubeconfig, _stop_on_signal())
+    signals = Signals()
+    signals.listen()
+    await operate(settings, kubeconfig, signals.end)
 
 
 async def run_ingress(settings: Settings, kubeconfig: Path | None) -> None:
@@ -86,23 +88,11 @@ async def run_ingress(settings: Settings, kubeconfig: Path | None) -> None:
     from velum_cli import listen  # noqa: PLC0415
     from velum_ingress.app import create_app  # noqa: PLC0415
 
-    stop = _stop_on_signal()
+    signals = Signals()
+    signals.listen()
     listen.check_tls(settings.api)
     listener = listen.bind(settings.api)
     storage = Storage.open(settings.storage.input, settings.storage.output)
     async with kubernetes_store(settings, kubeconfig) as store:
         server = listen.server(create_app(store, storage, settings, SystemClock()), settings.api)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        server.end()
-        stopping.cancel()
-        await serving
-
-
-def _stop_on_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, stop.set)
-    return stop
+        await server.serve_until(listener, settings.api.grace_seconds, signals)

@@ -1,6 +1,13 @@
-"""The listening socket and the HTTP server: bound before anything slow starts, so that a taken port is said at once."""
+"""The listening socket and the HTTP server: bound before anything slow starts, so that a taken port is said at once.
 
+A server that is told to stop takes no new connections, and its requests go on: an upload that is cut off has to be sent
+again from its first byte. When their grace is over, those that wait for a task are answered with it (202), and the
+others are cancelled.
+"""
+
+import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +18,15 @@ from fastapi import FastAPI
 
 from velum.errors import InvalidInput
 from velum.settings import ApiSettings
+from velum_cli.signals import Signals
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 """Connections that wait in the kernel: uvicorn's own default."""
 
-GRACE_SECONDS = 10
-"""How long running requests may take to end after Ctrl-C; synchronous ones would hold the server for minutes."""
+ANSWER_SECONDS = 3.0
+"""For the last answers, when the grace is over: those who wait get their tasks, those who are cancelled the reason."""
 
 
 def bind(settings: ApiSettings) -> socket.socket:
@@ -58,11 +68,54 @@ def check_tls(settings: ApiSettings) -> None:
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the composition root decides what ends first."""
 
-    def end(self) -> None:
-        """Let go of the requests that wait for a task, then stop once the others are answered."""
+    async def serve_until(self, listener: socket.socket, grace_seconds: float, signals: Signals) -> None:
+        """Serve until the signal to end, and then what is under way."""
+        serving = asyncio.create_task(self.serve(sockets=[listener]))
+        ending = asyncio.create_task(signals.end.wait())
+        await asyncio.wait([serving, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        await self.drain(serving, grace_seconds, signals.now, wait_for_tasks=True)
+        await serving
+
+    async def drain(
+        self, serving: "asyncio.Task[None]", grace_seconds: float, now: asyncio.Event, *, wait_for_tasks: bool
+    ) -> None:
+        """Take no more requests; return when those under way have ended. An error of `serving` is left in it.
+
+        Args:
+            serving: the task in which this server serves.
+            grace_seconds: how long requests may go on.
+            now: ends the grace.
+            wait_for_tasks: whether requests that wait for a task may go on as well, or are answered 202 at once.
+        """
+        if not wait_for_tasks:
+            self._let_go()
+        self.should_exit = True
+        if requests := len(self.server_state.tasks):
+            log.info("stopping; %d requests may go on for %g s; another signal ends them", requests, grace_seconds)
+        hurrying = asyncio.create_task(now.wait())
+        await asyncio.wait([serving, hurrying], timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        await asyncio.gather(hurrying, return_exceptions=True)
+        if not serving.done():
+            await self._cut(serving)
+        await asyncio.wait([serving])
+
+    async def _cut(self, serving: "asyncio.Task[None]") -> None:
+        """End every request: with an answer if it can have one, and without where nobody reads it."""
+        self._let_go()
+        await asyncio.wait([serving], timeout=ANSWER_SECONDS / 2)
+        if self.server_state.tasks:
+            log.warning("%d requests did not end in time and are cut off", len(self.server_state.tasks))
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.wait([serving], timeout=ANSWER_SECONDS / 2)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def _let_go(self) -> None:
         app = cast(FastAPI, self.config.app)  # uvicorn takes any kind of app; `server` gives it this one
         app.state.services.stop()
-        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -79,7 +132,6 @@ def server(app: FastAPI, settings: ApiSettings) -> Server:
         backlog=BACKLOG,
         server_header=False,
         proxy_headers=True,
-        timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         lifespan="on",

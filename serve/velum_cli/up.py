@@ -12,7 +12,6 @@ that has gone: HTTP first, then the controller, which lets what is nearly done b
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -35,6 +34,7 @@ from velum_cli.local import for_controller, with_folders
 from velum_cli.packs import DEFAULT_MODEL, VIDEO_MODEL, Offer, offered
 from velum_cli.sample import sample_picture
 from velum_cli.selfcheck import counted, self_check
+from velum_cli.signals import Signals
 from velum_ingress.app import create_app
 from velum_operator.assembly import new_metrics
 from velum_operator.local import run_local
@@ -43,6 +43,9 @@ from velum_pipeline.packs.registry import PackRegistry
 from velum_serve.head import LocalRay
 
 RAY_CHECK_SECONDS = 1.0
+BROKEN_SECONDS = 10.0
+"""How long requests may go on when a part of the service has died: who runs it starts it again."""
+
 HTTP = "the HTTP server"
 RAY = "the local Ray"
 SAMPLE_KEY = "samples/street.jpg"
@@ -61,7 +64,7 @@ class Up:
         self._folder = folder
         self._kubeconfig = kubeconfig
         self._check = check
-        self._stop = asyncio.Event()
+        self._signals = Signals()
         self._operator_stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -71,9 +74,7 @@ class Up:
             VelumError, PipelineError: it cannot start, or a part ended by itself; the text says which and what to do.
         """
         started = time.monotonic()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, self._stop.set)
+        self._signals.listen()
         listen.check_tls(self._settings.api)
         usable(self._settings.video)
         listener = listen.bind(self._settings.api)
@@ -159,8 +160,10 @@ class Up:
                     raise StoppedError(f"{name} ended by itself; the log above says why")
         finally:
             checking.cancel()
-            server.end()
-            await asyncio.gather(running[HTTP], return_exceptions=True)
+            told = self._signals.end.is_set()
+            grace = self._settings.api.grace_seconds if told else min(self._settings.api.grace_seconds, BROKEN_SECONDS)
+            # Who waits for a task has it at once: a terminal should not have to wait for the work of minutes.
+            await server.drain(running[HTTP], grace, self._signals.now, wait_for_tasks=False)
             self._operator_stop.set()
             running[RAY].cancel()
             await asyncio.gather(checking, *running.values(), return_exceptions=True)
@@ -179,7 +182,7 @@ class Up:
 
         An error of the one that ended is raised.
         """
-        stopping = asyncio.create_task(self._stop.wait())
+        stopping = asyncio.create_task(self._signals.end.wait())
         try:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from support import helmchart
 from support.helmchart import Helm, Json, named, of_kind, pods, rayservice
 from velum.api.model import AnonymizationModel
 from velum.settings import Settings
+from velum_cli import listen
 from velum_operator.serving import build_serving_config
 from velum_operator.workergroups import shortfalls, worker_groups
 
@@ -155,6 +157,19 @@ class TestIngress:
         rendered = helm.objects("--values", MINIMAL, *flags)
         assert named(rendered, "Deployment", "velum-ingress")["spec"]["replicas"] == 3
         assert not of_kind(rendered, "HorizontalPodAutoscaler")
+
+    def test_what_is_under_way_may_end_before_a_pod_is_killed(self, helm: Helm) -> None:
+        rendered = helm.objects("--values", MINIMAL, "--set=ingress.graceSeconds=90")
+        pod = named(rendered, "Deployment", "velum-ingress")["spec"]["template"]["spec"]
+        config = tomllib.loads(named(rendered, "ConfigMap", "velum-config")["data"]["config.toml"])
+        before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert config["api"]["grace_seconds"] == 90
+        assert pod["terminationGracePeriodSeconds"] >= before + 90 + 2 * listen.ANSWER_SECONDS
+
+    def test_by_default_a_video_can_be_sent_to_its_end(self, helm: Helm) -> None:
+        rendered = helm.objects("--values", MINIMAL)
+        config = tomllib.loads(named(rendered, "ConfigMap", "velum-config")["data"]["config.toml"])
+        assert config["api"]["grace_seconds"] >= (1 << 30) * 8 / 20e6
 
     def test_the_operator_is_one(self, rendered: list[Json]) -> None:
         operator = next(

@@ -40,6 +40,7 @@ WRONG = [
     ("settings.limit.uploadBytes=5", "uploadBytes"),
     ("settings.limit.queue=-1", "settings/limit/queue"),
     ("settings.serving.url=x", "serving"),
+    ("settings.api.grace_seconds=5", "grace_seconds"),
     ("settings.video.codec=divx", "settings/video/codec"),
     ("models.default.gpuPercnt=5", "gpuPercnt"),
     ("models.default.scale.maxReplicas=0", "maxReplicas"),
