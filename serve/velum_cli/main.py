@@ -3,19 +3,15 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from velum import logging as logs
-from velum.errors import InvalidInput, VelumError
 from velum.settings import Settings
 from velum_cli import flags
 from velum_cli.folders import cache_folder
-from velum_pipeline.errors import PipelineError
+from velum_cli.speaking import spoken
 
 if TYPE_CHECKING:  # each image of a cluster holds the packages of its own command only
     from velum_pipeline.packs.registry import PackRegistry
@@ -33,35 +29,10 @@ app.add_typer(models_app, name="models")
 ALL = "velum[operator,ingress,serve]"
 
 
-@contextmanager
-def _spoken(log_level: str | None = None) -> Iterator[None]:
-    """Turn our errors into one line and exit status 1: a traceback helps nobody who mistyped a flag.
-
-    log_level: what is logged by a command that goes on running.
-    """
-    try:
-        if log_level is not None:
-            logs.set_up(log_level)
-        yield
-    except InvalidInput as error:
-        typer.echo(f"velum: {error}", err=True)
-        raise typer.Exit(2) from error
-    except (VelumError, PipelineError) as error:
-        typer.echo(f"velum: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
 def _registry(settings: Settings) -> "PackRegistry":
     from velum_pipeline.packs.registry import PackRegistry  # noqa: PLC0415
 
     return PackRegistry(settings.serving.packs, cache_folder())
-
-
-def _run(work: Awaitable[None]) -> None:
-    async def main() -> None:
-        await work
-
-    asyncio.run(main())
 
 
 @app.command()
@@ -94,7 +65,7 @@ def up(
     from velum_cli.up import Up  # noqa: PLC0415
 
     listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
-    with _spoken(log_level):
+    with spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
         settings = flags.load(
             config,
@@ -106,7 +77,7 @@ def up(
             controller={"namespace": namespace},
         )
         with DataFolder(data.resolve()).locked() as folder:
-            _run(Up(settings, folder, kubeconfig, check=self_check).run())
+            asyncio.run(Up(settings, folder, kubeconfig, check=self_check).run())
 
 
 @app.command()
@@ -138,7 +109,7 @@ def anonymize(
     from velum_cli.packs import require_classes, require_ready  # noqa: PLC0415
     from velum_cli.results import is_video, targets  # noqa: PLC0415
 
-    with _spoken():
+    with spoken():
         video = {"codec": codec, "preset": preset}
         settings = flags.load(config, serving=flags.serving(packs, pack), video=video)
         registry, names = _registry(settings), settings.serving.default_packs
@@ -166,7 +137,7 @@ def models_list(
     """Show the packs: classes, licence, size, measured recall, and whether their weights are here."""
     from velum_cli.models import document, listing  # noqa: PLC0415
 
-    with _spoken():
+    with spoken():
         settings = flags.load(config, serving=flags.serving(packs))
         told, default = _registry(settings).available(), settings.serving.default_packs
         typer.echo(document(told, default) if as_json else listing(told, default))
@@ -184,7 +155,7 @@ def models_fetch(
     """Get the weights of packs into the cache; every file's hash is checked. velum-street needs none of that."""
     from velum_cli.models import get  # noqa: PLC0415
 
-    with _spoken():
+    with spoken():
         registry = _registry(flags.load(config, serving=flags.serving(packs)))
         for name in names:
             get(registry, name, cache_folder(), mirror)
@@ -200,9 +171,9 @@ def operator(
     """Run the operator of a cluster. Settings come from VELUM_… variables and --config."""
     from velum_cli.cluster import run_operator  # noqa: PLC0415
 
-    with _spoken(log_level):
+    with spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
-        _run(run_operator(flags.load(config, controller={"namespace": namespace}), kubeconfig))
+        asyncio.run(run_operator(flags.load(config, controller={"namespace": namespace}), kubeconfig))
 
 
 @app.command()
@@ -221,9 +192,9 @@ def ingress(
     from velum_cli.cluster import run_ingress  # noqa: PLC0415
 
     listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
-    with _spoken(log_level):
+    with spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
-        _run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
+        asyncio.run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
 
 
 def main() -> None:

@@ -14,25 +14,24 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
 
 from velum.api.meta import API_VERSION
 from velum.api.task import AnonymizationTask
-from velum.errors import InvalidInput, NotFound, Unavailable, VelumError
+from velum.errors import InvalidInput, NotFound, Unavailable
 from velum.settings import Settings
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum.tasks.kubernetes.collection import Collection, Json
 from velum.tasks.kubernetes.refusals import UnknownType
 from velum.tasks.store import every
 from velum_cli import flags
+from velum_cli.speaking import spoken
 
 MANAGER = "velum-chart"
 """Our name as a field manager."""
-
-INSTANCE = "app.kubernetes.io/instance"
 
 TYPES_SECONDS = 60.0
 """How long the models wait for their type to be served: the release that brings it is being installed."""
@@ -54,8 +53,9 @@ def models_command(
     config: flags.Config = None,
 ) -> None:
     """Make the models of a release be what the file says, and remove those that it no longer names."""
-    settings = flags.load(config, controller={"namespace": namespace})
-    _run(_with_client(kubeconfig, lambda client: apply_models(client, settings, file, owner)))
+    with spoken():
+        settings = flags.load(config, controller={"namespace": namespace})
+        asyncio.run(_with_client(kubeconfig, lambda client: apply_models(client, settings, file, owner)))
 
 
 @app.command("leave")
@@ -67,11 +67,12 @@ def leave_command(
     namespace: flags.Namespace = None,
 ) -> None:
     """End what would wait for the operator for ever."""
-    settings = flags.load(None, controller={"namespace": namespace})
     if tasks not in {"keep", "delete"}:
         raise typer.BadParameter("must be keep or delete", param_hint="--tasks")
-    everything: Literal["keep", "delete"] = "delete" if tasks == "delete" else "keep"
-    _run(_with_client(kubeconfig, lambda client: leave(client, settings, everything, deadline, rayservice)))
+    everything = tasks == "delete"
+    with spoken():
+        settings = flags.load(None, controller={"namespace": namespace})
+        asyncio.run(_with_client(kubeconfig, lambda client: leave(client, settings, everything, deadline, rayservice)))
 
 
 async def apply_models(client: Any, settings: Settings, file: Path, owner: str) -> None:
@@ -101,10 +102,13 @@ async def apply_models(client: Any, settings: Settings, file: Path, owner: str) 
             _say(f"model {name} is no longer in the values, and removed")
 
 
-async def leave(
-    client: Any, settings: Settings, tasks: Literal["keep", "delete"], deadline: float, rayservice: str
-) -> None:
+async def leave(client: Any, settings: Settings, everything: bool, deadline: float, rayservice: str) -> None:
     """Let go of tasks, and with `rayservice` end Ray, while those who have finalizers on them still run.
+
+    Args:
+        everything: delete all tasks; else only those that are being deleted already are let go.
+        deadline: seconds until finalizers are taken off.
+        rayservice: the name of the RayService to end, empty for none.
 
     Raises:
         Unavailable: no API server, or no rights.
@@ -114,7 +118,7 @@ async def leave(
     store = KubernetesStore(client, namespace)
     try:
         await asyncio.gather(
-            _tasks_go(store, everything=tasks == "delete", end=end), _ray_goes(client, namespace, rayservice, end)
+            _tasks_go(store, everything=everything, end=end), _ray_goes(client, namespace, rayservice, end)
         )
     except UnknownType as error:
         _say(f"nothing to let go: {error}")
@@ -209,14 +213,6 @@ async def _with_client(kubeconfig: Path | None, work: Callable[[Any], Awaitable[
         await work(client)
     finally:
         await client.close()
-
-
-def _run(work: Any) -> None:
-    try:
-        asyncio.run(work)
-    except VelumError as error:
-        typer.echo(f"velum: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from error
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from typer.testing import CliRunner
 
 from velum.settings import Settings
 from velum_cli import release
@@ -20,7 +21,7 @@ class TestImports:
     @pytest.mark.parametrize(
         ("module", "absent"),
         [
-            ("velum_cli.release", "cv2 numpy ray av onnxruntime numba fastapi kopf torch velum_pipeline"),
+            ("velum_cli.release", "cv2 numpy ray av onnxruntime numba fastapi kopf torch velum_pipeline.media"),
             ("velum_cli.selfcheck", "ray av onnxruntime numba kopf torch"),
         ],
     )
@@ -29,6 +30,24 @@ class TestImports:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == ""
+
+
+class TestTrouble:
+    def test_a_wrong_setting_is_told_in_one_line(self, tmp_path: Path) -> None:
+        config = tmp_path / "config.toml"
+        config.write_text("[controller]\nnamespace = 3\n")
+        argv = ["models", f"--file={tmp_path}", "--owner=velum-models", f"--config={config}"]
+        done = CliRunner().invoke(release.app, argv)
+        assert done.exit_code == 2
+        assert done.output.startswith("velum: ")
+        assert done.output.count("\n") == 1
+
+    def test_a_cluster_that_cannot_be_reached_is_told_in_one_line(self, tmp_path: Path) -> None:
+        argv = ["leave", "--tasks=delete", f"--kubeconfig={tmp_path / 'none'}"]
+        done = CliRunner().invoke(release.app, argv)
+        assert done.exit_code == 1
+        assert done.output.startswith("velum: ")
+        assert done.output.count("\n") == 1
 
 
 class TestModels:
