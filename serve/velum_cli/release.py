@@ -29,6 +29,7 @@ from velum.tasks.kubernetes.refusals import UnknownType
 from velum.tasks.store import every
 from velum_cli import flags
 from velum_cli.speaking import spoken
+from velum_operator.rayservice import API_VERSION as RAY_API_VERSION
 
 MANAGER = "velum-chart"
 """Our name as a field manager."""
@@ -204,7 +205,7 @@ def _models(client: Any, namespace: str) -> Collection:
 
 
 def _ray(client: Any, namespace: str, resource: str) -> Collection:
-    return Collection(client, api="/apis/ray.io/v1", resource=resource, kind=resource, namespace=namespace)
+    return Collection(client, api=f"/apis/{RAY_API_VERSION}", resource=resource, kind=resource, namespace=namespace)
 
 
 async def _with_client(kubeconfig: Path | None, work: Callable[[Any], Awaitable[None]]) -> None:
