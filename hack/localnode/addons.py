@@ -1,4 +1,4 @@
-"""What runs in the cluster from the start: CoreDNS, and the role that lets it read Services.
+"""What runs in the cluster from the start: CoreDNS, and the roles that let it read Services and kube-router policies.
 
 Manifests as JSON documents of one List, for `kubectl apply`.
 """
@@ -6,7 +6,7 @@ Manifests as JSON documents of one List, for `kubectl apply`.
 import json
 from typing import Any
 
-from . import addresses
+from . import addresses, policies
 
 COREDNS_IMAGE = "localhost/velum/coredns:1"
 _NAME = {"name": "coredns"}
@@ -32,7 +32,7 @@ _COREFILE = f"""\
 
 def manifests() -> str:
     """All of it, as one JSON document."""
-    items = [_account(), *_role(), _corefile(), _deployment(), _service()]
+    items = [_account(), *_role(), *policies.role(), _corefile(), _deployment(), _service()]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 

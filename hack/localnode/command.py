@@ -2,19 +2,17 @@
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
-from localplane.errors import LocalPlaneError, ToolsMissing
+from localplane.errors import LocalPlaneError
+from localplane.exits import EXIT_FAILED, EXIT_TOOLS_MISSING, ended
 
 from . import fleet, machine, parts, trial
 from .node import Node
 
-EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
 DEFAULT_FOLDER = Path("/var/lib/velum-cluster")  # short, for the sockets in it, and on a disk that may hold images
 
 FAILED_TRIAL = trial.ROOT / ".cache" / "cluster-e2e"
@@ -147,22 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     return top
 
 
-def _end_on_signal(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Run one command of the command line; the exit status."""
-    signal.signal(signal.SIGTERM, _end_on_signal)  # as Ctrl-C: what was half started is ended
     arguments = _parser().parse_args()
-    try:
-        return int(arguments.run(arguments))
-    except ToolsMissing as error:
-        _say(f"hack/cluster: {error}")
-        return EXIT_TOOLS_MISSING
-    except (LocalPlaneError, OSError) as error:
-        _say(f"hack/cluster: {error}")
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        _say("hack/cluster: interrupted")
-        return 128 + signal.SIGINT
+    return ended("hack/cluster", lambda: int(arguments.run(arguments)), _say)

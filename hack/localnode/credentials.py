@@ -19,12 +19,14 @@ from . import addresses
 
 ADMIN = "admin"
 CONTROLLERS, SCHEDULER, PROXY, KUBELET = "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"
+POLICIES = "kube-router"
 
 _IDENTITIES = {  # ours -> user and groups
     ADMIN: ("velum-admin", "system:masters"),
     CONTROLLERS: ("system:kube-controller-manager", ""),
     SCHEDULER: ("system:kube-scheduler", ""),
     PROXY: ("system:kube-proxy", ""),
+    POLICIES: ("system:kube-router", ""),
     KUBELET: (f"system:node:{addresses.NODE_NAME}", "system:nodes"),
 }
 _DAYS = "3650"

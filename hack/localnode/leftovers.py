@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import addresses, machine, outside
 
-_SAVES = ("iptables-save", "ip6tables-save")
+_SAVES = (("iptables-save",), ("ip6tables-save",), ("ipset", "save"))
 _PROCESSES = ("containerd", "containerd-shim", "kubelet", "kube-", "etcd", "coredns")
 
 
@@ -35,12 +35,12 @@ def _routes(environment: Mapping[str, str]) -> list[str]:
 
 
 def _rules(environment: Mapping[str, str]) -> list[str]:
-    """Firewall rules with our addresses: other clusters on this machine may have KUBE- chains of their own."""
+    """Firewall rules and sets with our addresses: other clusters on this machine may have KUBE- chains of their own."""
     prefix = str(addresses.CLUSTER.network_address).rsplit(".", 2)[0] + "."
     env = {**environment, "PATH": machine.search_path(environment)}
     rules: list[str] = []
     for command in _SAVES:
-        done = subprocess.run([command], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         rules += [line for line in done.stdout.splitlines() if prefix in line]
     return rules
 

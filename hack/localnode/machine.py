@@ -14,11 +14,12 @@ from localplane.errors import LocalPlaneError, ToolsMissing
 
 from . import addresses
 
-# program -> Debian package. containerd runs runc; kube-proxy and the portmap plugin run iptables and conntrack.
+# program -> Debian package. containerd runs runc; kube-proxy, the portmap plugin and kube-router run the next three.
 NODE_TOOLS = {
     "runc": "runc",
     "iptables": "iptables",
     "conntrack": "conntrack",
+    "ipset": "ipset",
     "ip": "iproute2",
     "mount": "mount",
     "unshare": "util-linux",

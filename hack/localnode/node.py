@@ -6,7 +6,6 @@ with which the kernel ends everything, and removes wire, control groups and fold
 it also clears away what an `up` left that was killed half way.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from localplane import access
@@ -23,7 +21,19 @@ from localplane.errors import StartFailed, StateInvalid
 from localplane.locks import locked
 from localplane.processes import Process, spawn, stop, undisturbed
 
-from . import addons, addresses, archives, configuration, credentials, leftovers, machine, outside, parts, programs
+from . import (
+    addons,
+    addresses,
+    archives,
+    configuration,
+    credentials,
+    leftovers,
+    machine,
+    outside,
+    parts,
+    policies,
+    programs,
+)
 from .configuration import Layout
 from .record import Record, load, save
 
@@ -65,6 +75,7 @@ class Node:
             self._import_own()
             self._kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=addons.manifests())
             self._wait(self._resolves, "CoreDNS is not ready")
+            self._wait(self._enforces, "kube-router enforces no NetworkPolicies")
             if kubeconfig:
                 kubeconfig = kubeconfig.absolute()
                 access.write_private(kubeconfig, self.kubeconfig.read_text())
@@ -150,7 +161,7 @@ class Node:
             folder.mkdir()
         credentials.write(self.layout.credentials.folder, self._environment)
         configuration.write(self.layout, self.programs)
-        self._write_plan()
+        programs.write(self.layout, self.programs)
         outside.make_control_groups()
         try:
             with undisturbed():  # a signal between birth and record would leave a process that nobody knows of
@@ -173,16 +184,6 @@ class Node:
         argv = ["unshare", *namespaces, *environment, *python]
         return spawn(argv, self._folder, self.layout.logs / "inside.log")
 
-    def _write_plan(self) -> None:
-        network = {
-            "link": addresses.NODE_LINK,
-            "address": f"{addresses.NODE}/{addresses.WIRE.prefixlen}",
-            "gateway": addresses.MACHINE,
-        }
-        servers = [asdict(program) for program in programs.everything(self.layout, self.programs)]
-        plan = {"network": network, "programs": servers}
-        (self._folder / "programs.json").write_text(json.dumps(plan, indent=1) + "\n")
-
     def _import_own(self) -> None:
         """The images without which no pod starts and no name is resolved."""
         for image, program in ((configuration.PAUSE_IMAGE, "pause"), (addons.COREDNS_IMAGE, "coredns")):
@@ -198,6 +199,9 @@ class Node:
     def _resolves(self) -> bool:
         path = "{.status.readyReplicas}"
         return self._asks("-n", "kube-system", "get", "deployment", "coredns", "-o", f"jsonpath={path}") == "1"
+
+    def _enforces(self) -> bool:
+        return policies.are_enforced(self.inside(), self._environment)
 
     def _asks(self, *arguments: str) -> str:
         with suppress(StartFailed):

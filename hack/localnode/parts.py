@@ -25,6 +25,7 @@ def node() -> list[Tool]:
         *(Tool(name, _KUBERNETES, f"k8s.io/kubernetes/cmd/{name}", stamp) for name in kubernetes),
         *(Tool(name, _CONTAINERD, _COMMANDS + name, tags="no_btrfs,no_devmapper,no_zfs") for name in containerd),
         *(Tool(plugin.rpartition("/")[2], _CNI, _PLUGINS + plugin) for plugin in plugins),
+        Tool("kube-router", GOTOOLS / "kuberouter", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
         Tool("coredns", GOTOOLS / "coredns", "velum.dev/hack/gotools/coredns"),
         Tool("pause", GOTOOLS / "pause", "velum.dev/hack/gotools/pause"),
     ]

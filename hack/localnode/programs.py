@@ -1,9 +1,10 @@
 """The command lines of the servers, and what each waits for before it starts."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import addresses
+from . import addresses, policies
 from .configuration import Layout
 from .credentials import CONTROLLERS, KUBELET, SCHEDULER
 
@@ -31,8 +32,20 @@ def everything(layout: Layout, built: Path) -> list[Program]:
         Program("kube-controller-manager", _controller_manager(layout, built), after_api),
         Program("kube-scheduler", _scheduler(layout, built), after_api),
         Program("kube-proxy", (str(built / "kube-proxy"), f"--config={layout.etc / 'kube-proxy.json'}"), after_api),
+        Program("kube-router", policies.command(layout.credentials, built), after_api),
         Program("kubelet", _kubelet(layout, built), str(layout.containerd_socket)),
     ]
+
+
+def write(layout: Layout, built: Path) -> None:
+    """Write programs.json, which process 1 inside starts everything from."""
+    network = {
+        "link": addresses.NODE_LINK,
+        "address": f"{addresses.NODE}/{addresses.WIRE.prefixlen}",
+        "gateway": addresses.MACHINE,
+    }
+    plan = {"network": network, "programs": [asdict(program) for program in everything(layout, built)]}
+    (layout.folder / "programs.json").write_text(json.dumps(plan, indent=1) + "\n")
 
 
 def _etcd(built: Path) -> tuple[str, ...]:
