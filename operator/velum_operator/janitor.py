@@ -18,8 +18,8 @@ from velum.errors import NotFound, VelumError
 from velum.settings import ControllerSettings
 from velum.storage import BlobStore, Storage
 from velum.tasks.store import TaskStore
-from velum_operator.metrics import ControllerMetrics
-from velum_operator.ownership import Ownership
+from velum_operator.metrics import FAILED, ControllerMetrics
+from velum_operator.ownership import Ownership, Standing
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +69,26 @@ class Janitor:
         while True:
             try:
                 await self.sweep()
+                self._metrics.unswept.labels(FAILED).set(0)
             except VelumError as error:
+                self._metrics.unswept.labels(FAILED).set(1)
                 log.warning("sweeping orphans: %s", error)
             await asyncio.sleep(self._age.total_seconds() / SWEEPS_PER_AGE)
 
     async def sweep(self) -> tuple[str, ...]:
         """Remove each orphan that is old enough from the stores that are ours; return the names. Raises Unavailable."""
-        ours = [store for store in stores(self._storage) if await self._ownership.holds(store)]
+        ours = await self._ours()
         names: set[str] = set()
         for store in ours:
             names.update(await store.folders(f"tasks/{self._namespace}/"))
         return tuple([name for name in sorted(names) if await self._remove(name, ours)])
+
+    async def _ours(self) -> list[BlobStore]:
+        """Return the stores that may be swept; show why the others may not."""
+        standings = [(store, await self._ownership.standing(store)) for store in stores(self._storage)]
+        for why in (Standing.SHARED, Standing.UNMARKED):
+            self._metrics.unswept.labels(why).set(sum(standing is why for _, standing in standings))
+        return [store for store, standing in standings if standing is Standing.OURS]
 
     async def _remove(self, name: str, ours: list[BlobStore]) -> bool:
         if await self._owned(name):

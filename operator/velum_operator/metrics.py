@@ -8,6 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CONDITIONS = ("pending", "running", "suspended", "complete", "failed", "deleted")
 
+FAILED = "failed"
+"""Reason of stores that are not swept because sweeping them failed; the others are `ownership.Standing`s."""
+
 QUEUE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 """Seconds. The fine end is the goal of 50 ms overhead, the coarse one a night's batch."""
 
@@ -52,3 +55,10 @@ class ControllerMetrics:
             "velum_serving_applies", "Serving configs put to Ray by result: ok, failed.", ["result"], registry=registry
         )
         self.orphans = Counter("velum_orphans_removed", "Folders without a task that were removed.", registry=registry)
+        self.unswept = Gauge(
+            "velum_unswept_stores",
+            "Stores from which folders without a task are not removed, by reason: shared (the mark names other "
+            "installations), unmarked (no mark, and files that no task knows), failed (the last sweep did).",
+            ["reason"],
+            registry=registry,
+        )

@@ -15,9 +15,14 @@ Who sets or adds to a mark sweeps at its next look at the earliest. If two write
 the other one adds itself at its next look. There are several looks in the time that makes an orphan, the first one when
 an operator starts; so everybody is on the mark before anything of his is old enough to be taken for forgotten. Nothing
 is asked of the store for this that some implementation of S3 does not have.
+
+What is nobody's is mended by a person only, who knows whether that other installation is gone: `velum adopt`.
 """
 
 import logging
+from collections.abc import AsyncGenerator, Set
+from contextlib import aclosing
+from enum import StrEnum
 
 from velum.errors import NotFound
 from velum.storage import BlobStore
@@ -27,6 +32,18 @@ log = logging.getLogger(__name__)
 
 OWNER = ".owner"
 """Name of the object that says whose the task folders beside it are. No task is called so: it is no DNS name."""
+
+
+class Standing(StrEnum):
+    """How an installation stands to a store."""
+
+    OURS = "ours"
+    NEW = "new"
+    """We have just set the mark: ours from the next look on."""
+    SHARED = "shared"
+    """The mark holds others."""
+    UNMARKED = "unmarked"
+    """There is no mark, and folders that are of no task of ours."""
 
 
 class Ownership:
@@ -41,42 +58,48 @@ class Ownership:
         self._identity = identity
         self._said: dict[str, str] = {}
 
-    async def holds(self, blobs: BlobStore) -> bool:
-        """Return whether this store is ours alone; see to it that our name is on it. Raises Unavailable."""
-        owners = await self._owners(blobs)
+    async def standing(self, blobs: BlobStore) -> Standing:
+        """Return how we stand to this store; see to it that our name is on it. Raises Unavailable."""
+        owners = await self.owners(blobs)
         if owners == {self._identity}:
             self._said.pop(blobs.url, None)
-            return True
+            return Standing.OURS
         if others := owners - {self._identity}:
             if self._identity not in owners:
-                await self._mark(blobs, owners)
+                await self._mark(blobs, owners | {self._identity})
             self._refuse(blobs, f"is also used by installation {', '.join(sorted(others))}")
-        elif (foreign := await self._foreign(blobs)) is not None:
-            self._refuse(blobs, f"has no mark, but holds {self._folder}{foreign}/, which is of no task here")
-        else:
-            await self._mark(blobs, owners)
-        return False
+            return Standing.SHARED
+        async with aclosing(self.strangers(blobs)) as strangers:
+            async for foreign in strangers:
+                self._refuse(blobs, f"has no mark, but holds {self._folder}{foreign}/, which is of no task here")
+                return Standing.UNMARKED
+        await self._mark(blobs, {self._identity})
+        return Standing.NEW
 
-    async def _owners(self, blobs: BlobStore) -> frozenset[str]:
+    async def adopt(self, blobs: BlobStore) -> None:
+        """Make this store ours, whoever's it is. Raises Unavailable."""
+        await self._mark(blobs, {self._identity})
+
+    async def owners(self, blobs: BlobStore) -> frozenset[str]:
+        """Return who is on the mark of a store, nobody where there is none. Raises Unavailable."""
         try:
             mark = await blobs.get(self._folder + OWNER)
         except NotFound:
             return frozenset()
         return frozenset(mark.decode(errors="replace").split())
 
-    async def _mark(self, blobs: BlobStore, owners: frozenset[str]) -> None:
-        lines = sorted(owners | {self._identity})
-        await blobs.put(self._folder + OWNER, "".join(f"{line}\n" for line in lines).encode())
-        log.info("marked %s in %s as used by %s", self._folder, blobs.url, ", ".join(lines))
-
-    async def _foreign(self, blobs: BlobStore) -> str | None:
-        """Return the name of a folder that belongs to no task of ours, None when there is none."""
+    async def strangers(self, blobs: BlobStore) -> AsyncGenerator[str, None]:
+        """Yield the names of folders in a store that belong to no task of ours. Raises Unavailable."""
         for name in await blobs.folders(self._folder):
             try:
                 await self._store.get(name)
             except NotFound:
-                return name
-        return None
+                yield name
+
+    async def _mark(self, blobs: BlobStore, owners: Set[str]) -> None:
+        lines = sorted(owners)
+        await blobs.put(self._folder + OWNER, "".join(f"{line}\n" for line in lines).encode())
+        log.info("marked %s in %s as used by %s", self._folder, blobs.url, ", ".join(lines))
 
     def _refuse(self, blobs: BlobStore, why: str) -> None:
         """Say so once, not at every look."""
@@ -85,6 +108,7 @@ class Ownership:
         self._said[blobs.url] = why
         log.warning(
             "forgotten files in %s are not removed: it %s, and this is installation %s. Give each installation a "
-            "bucket or prefix of its own. If all files there are this one's, make its name the only content of %s%s",
+            "bucket or prefix of its own. If all files there are this one's, `velum adopt` makes its name the only "
+            "content of %s%s",
             *(blobs.url, why, self._identity, self._folder, OWNER),
         )

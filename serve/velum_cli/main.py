@@ -10,7 +10,7 @@ import typer
 
 from velum.settings import Settings
 from velum_cli import flags
-from velum_cli.folders import cache_folder
+from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.speaking import spoken
 
 if TYPE_CHECKING:  # each image of a cluster holds the packages of its own command only
@@ -61,8 +61,7 @@ def up(
     log_level: flags.LogLevel = "info",
 ) -> None:
     """Run everything on this machine: API, controller, Ray, model packs. Ctrl-C ends it all."""
-    from velum_cli.folders import DataFolder  # noqa: PLC0415 - `velum models` must not import a web server
-    from velum_cli.up import Up  # noqa: PLC0415
+    from velum_cli.up import Up  # noqa: PLC0415 - `velum models` must not import a web server
 
     listen = {"host": host, "port": port, "endpoint": api_endpoint, "tls_cert": tls_cert, "tls_key": tls_key}
     with spoken(log_level):
@@ -195,6 +194,30 @@ def ingress(
     with spoken(log_level):
         flags.check_file("--kubeconfig", kubeconfig)
         asyncio.run(run_ingress(flags.load(config, api=listen, controller={"namespace": namespace}), kubeconfig))
+
+
+@app.command()
+def adopt(
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder of a `velum up`; else a cluster's.")] = None,
+    input_: flags.Input = None,
+    output: flags.Output = None,
+    kubeconfig: flags.Kubeconfig = None,
+    namespace: flags.Namespace = None,
+    config: flags.Config = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell.")] = False,
+) -> None:
+    """Make storage this installation's alone, after one that is gone: else forgotten files in it are never removed."""
+    from velum_cli import adopt as adoption  # noqa: PLC0415
+
+    with spoken():
+        flags.check_file("--kubeconfig", kubeconfig)
+        named = {"input": flags.store_url(input_), "output": flags.store_url(output)}
+        settings = flags.load(config, storage=named, controller={"namespace": namespace})
+        if data is not None:
+            from velum_cli.local import with_folders  # noqa: PLC0415 - knows Ray, which the operator's image has not
+
+            settings = with_folders(settings, DataFolder(data.resolve()))
+        asyncio.run(adoption.adopt(settings, kubeconfig, data, yes=yes))
 
 
 def main() -> None:

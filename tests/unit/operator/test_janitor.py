@@ -1,5 +1,6 @@
 """The janitor: what nobody owns goes, what somebody owns or wanted to keep stays."""
 
+import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from support.operatorkit import Counting, settings, storage_of
+from support.operatorkit import Counting, settings, storage_of, until
 from support.samples import ManualClock, spec
 from velum.api.status import Phase, TaskStatus
 from velum.errors import NotFound, Unavailable
-from velum.settings import Settings
+from velum.settings import ControllerSettings, Settings
 from velum.storage import Storage
 from velum_operator.janitor import KEEP, Janitor, mark_kept, stores
 from velum_operator.metrics import ControllerMetrics
@@ -149,6 +150,47 @@ async def test_a_store_that_does_not_answer_removes_nothing(given: Settings) -> 
     with pytest.raises(Unavailable):
         await house.janitor.sweep()
     assert await house.storage.inputs.get("tasks/default/lost/input")
+
+
+def unswept(house: House) -> dict[str, float]:
+    [family] = [each for each in house.registry.collect() if each.name == "velum_unswept_stores"]
+    return {sample.labels["reason"]: sample.value for sample in family.samples}
+
+
+async def test_that_storage_is_not_swept_is_counted_with_the_reason(house: House) -> None:
+    await house.janitor.sweep()
+    assert unswept(house) == {"shared": 0, "unmarked": 0}
+    await house.storage.inputs.put(MARK, b"somebody-else")
+    await house.storage.outputs.remove("tasks/default/")
+    await house.storage.outputs.put("tasks/default/of-nobody/anonymised.jpg", b"result")
+    await house.janitor.sweep()
+    assert unswept(house) == {"shared": 1, "unmarked": 1}
+    await house.own()
+    await house.janitor.sweep()
+    assert unswept(house) == {"shared": 0, "unmarked": 0}
+
+
+async def test_sweeps_that_fail_are_counted_until_one_does_not(given: Settings, store: Counting) -> None:
+    class Away:
+        away = True
+
+        async def get(self, name: str) -> Any:
+            if self.away:
+                raise Unavailable("API server", "away")
+            return await store.get(name)
+
+    away = Away()
+    house = House(away, given.model_copy(update={"controller": ControllerSettings(orphan_seconds=0.04)}))
+    await house.own()
+    await house.storage.inputs.put("tasks/default/lost/input", b"original")
+    running = asyncio.create_task(house.janitor.run())
+    try:
+        await until(lambda: unswept(house).get("failed") == 1)
+        away.away = False
+        await until(lambda: unswept(house)["failed"] == 0)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def test_one_place_is_swept_once(tmp_path: Path) -> None:

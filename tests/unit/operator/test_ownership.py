@@ -18,7 +18,7 @@ from velum_operator.assembly import new_metrics
 from velum_operator.janitor import Janitor
 from velum_operator.local import run_local
 from velum_operator.metrics import ControllerMetrics
-from velum_operator.ownership import OWNER, Ownership
+from velum_operator.ownership import OWNER, Ownership, Standing
 
 MARK = f"tasks/default/{OWNER}"
 LATER = 400 * 24 * 3600.0
@@ -121,11 +121,11 @@ class TestTwoInstallations:
     ) -> None:
         """One of the two marks is lost. Who lost it notices at its next look, and tells the other one."""
         both = [Ownership(store, "default", await store.identity()) for store in (mine, other)]
-        first = await asyncio.gather(*(each.holds(storage.outputs) for each in both))
-        assert first == [False, False]
+        first = await asyncio.gather(*(each.standing(storage.outputs) for each in both))
+        assert first == [Standing.NEW, Standing.NEW]
         for each in both:
-            await each.holds(storage.outputs)
-        assert [await each.holds(storage.outputs) for each in both] == [False, False]
+            await each.standing(storage.outputs)
+        assert [await each.standing(storage.outputs) for each in both] == [Standing.SHARED] * 2
         assert (await storage.outputs.get(MARK)).decode().split() == sorted([each._identity for each in both])
 
     async def test_the_owner_stops_when_somebody_joins(
@@ -258,8 +258,8 @@ class TestTheMark:
     async def test_each_namespace_has_its_own(self, mine: SqliteStore, storage: Storage) -> None:
         await storage.outputs.put("tasks/team-b/.owner", b"somebody-else")
         ours = Ownership(mine, "default", await mine.identity())
-        assert not await ours.holds(storage.outputs)
-        assert await ours.holds(storage.outputs)
+        assert await ours.standing(storage.outputs) is Standing.NEW
+        assert await ours.standing(storage.outputs) is Standing.OURS
 
     async def test_no_identity_is_none(self, mine: SqliteStore) -> None:
         with pytest.raises(ValueError, match="identity"):
