@@ -2,16 +2,13 @@
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from . import binaries, kuberaychart
-from .errors import LocalPlaneError, ToolsMissing
+from .exits import EXIT_FAILED, EXIT_TOOLS_MISSING, ended
 from .plane import Plane
 
-EXIT_FAILED, EXIT_TOOLS_MISSING = 1, 3
 DEFAULT_STATE = Path(__file__).resolve().parents[2] / ".cache" / "controlplane"
 
 _DESCRIPTION = (
@@ -96,22 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     return top
 
 
-def _end_on_signal(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Run one command of the command line; the exit status."""
-    signal.signal(signal.SIGTERM, _end_on_signal)  # as Ctrl-C: what was half started is ended
     arguments = _parser().parse_args()
-    try:
-        return int(arguments.run(arguments))
-    except ToolsMissing as error:
-        _say(f"hack/controlplane: {error}")
-        return EXIT_TOOLS_MISSING
-    except (LocalPlaneError, OSError) as error:
-        _say(f"hack/controlplane: {error}")
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        _say("hack/controlplane: interrupted")
-        return 128 + signal.SIGINT
+    return ended("hack/controlplane", lambda: int(arguments.run(arguments)), _say)
