@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,11 @@ from typing import Any
 import pytest
 
 from support.clusterkit import NAMESPACE, Cluster, Rest, until
+from support.steptimes import said
 from support.streetclip import street_clip
 from velum_cli.sample import sample_picture
+
+__all__ = ["said"]
 
 HERE = Path(__file__).parent
 NODE_USER = 65532  # as whom the release's pods run
@@ -26,16 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(str(item.path)).is_relative_to(HERE) and "VELUM_CLUSTER" not in os.environ:
             item.add_marker(pytest.mark.skip(reason="needs a cluster: hack/cluster e2e"))
-
-
-@pytest.fixture(autouse=True)
-def said(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tell each step's time as it ends: the whole takes long, and its log is the proof."""
-    begun = time.monotonic()
-    yield
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        sys.stdout.write(f"  {time.strftime('%H:%M:%S')}, after {time.monotonic() - begun:.0f} s ")
 
 
 @pytest.fixture(scope="session")
