@@ -39,6 +39,8 @@ def prepare(folder: Path, settings: dict[str, str]) -> None:
         control = Path("/proc/sys") / name
         if control.exists():  # the bridge's appears with its module; then it is on by default
             control.write_text("1\n")
+    # Policies refuse by ICMP. One such answer a second, which the kernel allows, would be waiting for all other askers.
+    Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0\n")
 
 
 def _wait_for_link(name: str) -> None:
