@@ -134,7 +134,7 @@ RULES: dict[str, Schema] = {
 OURS: Mapping[str, frozenset[str]] = {
     "storage": frozenset({"*"}),
     "serving": frozenset({"*"}),
-    "api": frozenset({"host", "port", "grace_seconds", "tls_cert", "tls_key"}),
+    "api": frozenset({"host", "port", "metrics_port", "grace_seconds", "tls_cert", "tls_key"}),
     "webhook": frozenset({"secret"}),
     "controller": frozenset({"namespace", "metrics_port"}),
 }

@@ -94,5 +94,6 @@ async def run_ingress(settings: Settings, kubeconfig: Path | None) -> None:
     listener = listen.bind(settings.api)
     storage = Storage.open(settings.storage.input, settings.storage.output)
     async with kubernetes_store(settings, kubeconfig) as store:
-        server = listen.server(create_app(store, storage, settings, SystemClock()), settings.api)
-        await server.serve_until(listener, settings.api.grace_seconds, signals)
+        app = create_app(store, storage, settings, SystemClock())
+        async with listen.serving_metrics(app.state.services.metrics, settings.api):
+            await listen.server(app, settings.api).serve_until(listener, settings.api.grace_seconds, signals)

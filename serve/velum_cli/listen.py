@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +19,8 @@ from fastapi import FastAPI
 from velum.errors import InvalidInput
 from velum.settings import ApiSettings
 from velum_cli.signals import Signals
+from velum_ingress.metrics import Metrics
+from velum_ingress.routes.metrics import metrics_app
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +33,49 @@ ANSWER_SECONDS = 3.0
 
 def bind(settings: ApiSettings) -> socket.socket:
     """Return a bound socket. Raises InvalidInput naming the port that is taken or the address that is not ours."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return _bound(settings.host, settings.port, "--host, --port")
+
+
+def _bound(host: str, port: int, named: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is: without, every answer
     # waits 40 ms for a delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise InvalidInput(
-            "--host, --port", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-        ) from error
+        raise InvalidInput(named, f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
+
+
+@contextlib.asynccontextmanager
+async def serving_metrics(metrics: Metrics, settings: ApiSettings) -> AsyncIterator[None]:
+    """Serve `/metrics` on its own port, where it has one, while the block runs. It speaks plain HTTP.
+
+    Raises:
+        InvalidInput: the port is taken.
+    """
+    if not settings.metrics_port:
+        yield
+        return
+    listener = _bound(settings.host, settings.metrics_port, "api.metrics_port")
+    config = uvicorn.Config(
+        metrics_app(metrics),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        lifespan="off",
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def base_url(settings: ApiSettings, listener: socket.socket) -> str:

@@ -88,6 +88,7 @@ class Up:
                 await store.put_model(name, spec)
             await self._check_model(store, settings)
             app = create_app(store, storage, settings, SystemClock())
+            await stack.enter_async_context(listen.serving_metrics(app.state.services.metrics, settings.api))
             if not self._settings.storage.input:
                 await storage.inputs.put(SAMPLE_KEY, sample_picture())
             ray = LocalRay(self._folder.ray)  # last, because it takes seconds: what is wrong was said before

@@ -12,7 +12,7 @@ from velum.storage import Storage
 from velum.tasks.store import Store
 from velum_ingress import openapi, problems
 from velum_ingress.access import Access
-from velum_ingress.routes import ROUTERS
+from velum_ingress.routes import routers
 from velum_ingress.services import Services
 
 
@@ -35,8 +35,9 @@ def create_app(store: Store, storage: Storage, settings: Settings, clock: Clock)
 
     app = openapi.bare_app(lifespan)
     app.state.services = services
-    for router in ROUTERS:
+    ours = routers(with_metrics=not settings.api.metrics_port)
+    for router in ours:
         app.include_router(router)
-    problems.install(app, ROUTERS)
+    problems.install(app, ours)
     app.add_middleware(Access, metrics=services.metrics, stopping=services.waiting.stopping)
     return app

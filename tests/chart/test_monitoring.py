@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,28 @@ class TestMonitors:
             ]
             assert len(found) == 1
             assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in found[0]["spec"]["ports"]}
+
+    def test_what_leads_to_the_api_leads_to_no_metrics(self, everything: list[Json]) -> None:
+        pod = named(everything, "Deployment", "anonymizer-ingress")["spec"]["template"]["spec"]
+        ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}
+        config = tomllib.loads(named(everything, "ConfigMap", "anonymizer-config")["data"]["config.toml"])
+        assert ports == {"http": config["api"]["port"], "metrics": config["api"]["metrics_port"]}
+        assert ports["http"] != ports["metrics"]
+        [backend] = of_kind(everything, "Ingress")[0]["spec"]["rules"][0]["http"]["paths"]
+        [route] = of_kind(everything, "HTTPRoute")[0]["spec"]["rules"][0]["backendRefs"]
+        assert route["name"] == backend["backend"]["service"]["name"] == "anonymizer-ingress"
+        service = named(everything, "Service", route["name"])
+        assert [each["targetPort"] for each in service["spec"]["ports"]] == ["http"]
+
+    def test_alerts_ask_for_services_that_are_scraped(self, everything: list[Json], alerts: list[Json]) -> None:
+        asked = set(re.findall(r'service="([^"]+)"', " ".join(each["expr"] for each in alerts)))
+        wanted = [each["spec"]["selector"]["matchLabels"].items() for each in of_kind(everything, "ServiceMonitor")]
+        scraped = {
+            each["metadata"]["name"]
+            for each in of_kind(everything, "Service")
+            if any(labels <= each["metadata"]["labels"].items() for labels in wanted)
+        }
+        assert asked == scraped
 
     def test_rays_pods_are_found(self, everything: list[Json]) -> None:
         spec = of_kind(everything, "PodMonitor")[0]["spec"]

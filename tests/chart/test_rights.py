@@ -102,7 +102,7 @@ class Network:
             "head": {**_labels("head", "kuberay"), "velum.dev/ray": "velum", "ray.io/node-type": "head"},
             "worker": {**_labels("worker", "kuberay"), "velum.dev/ray": "velum", "ray.io/node-type": "worker"},
         }
-        self.ports = {("ingress", "http"): 7000, ("operator", "metrics"): 9090}
+        self.ports = {("ingress", "http"): 7000, ("ingress", "metrics"): 9090, ("operator", "metrics"): 9090}
 
     def leaves(self, source: str, target: str, port: int) -> bool:
         return self._any(source, "Egress", "egress", "to", target, port, source)
@@ -213,11 +213,23 @@ class TestNetwork:
 
     def test_everybody_may_upload_and_read_metrics_unless_it_says_who(self, helm: Helm, network: Network) -> None:
         assert network.enters("stranger", "ingress", 7000)
-        assert network.enters("stranger", "operator", 9090)
+        assert all(network.enters("stranger", pod, 9090) for pod in ("operator", "ingress"))
         tight = Network(helm.objects("--values", CI / "everything-values.yaml", "--set=fullnameOverride=velum"))
         assert not tight.enters("stranger", "ingress", 7000)
-        assert not tight.enters("stranger", "operator", 9090)
+        assert not any(tight.enters("stranger", pod, 9090) for pod in ("operator", "ingress"))
         assert tight.enters("test", "ingress", 7000)
+
+    def test_who_reads_metrics_does_not_reach_the_api_for_that(self, helm: Helm) -> None:
+        peers = {"metricsFrom": "prometheus", "ingressFrom": "gateway"}
+        flags = [
+            f'--set-json=networkPolicy.{key}=[{{"podSelector": {{"matchLabels": {{"pod": "{pod}"}}}}}}]'
+            for key, pod in peers.items()
+        ]
+        network = Network(helm.objects("--values", CI / "minimal-values.yaml", *flags))
+        assert network.enters("prometheus", "ingress", 9090)
+        assert not network.enters("prometheus", "ingress", 7000)
+        assert network.enters("gateway", "ingress", 7000)
+        assert not network.enters("gateway", "ingress", 9090)
 
     @pytest.mark.parametrize("pod", ["operator", "ingress", "uninstall", "head"])
     def test_who_uses_the_api_server_reaches_it(self, network: Network, pod: str) -> None:

@@ -16,6 +16,7 @@ storage:
 api:
   host: 0.0.0.0
   port: 7000
+  metrics_port: 9090
   grace_seconds: {{ .Values.ingress.graceSeconds }}
 {{- if .Values.ingress.tls.existingSecret }}
   tls_cert: /etc/velum-tls/tls.crt

@@ -1,8 +1,16 @@
 """The addresses of the API, a module per subject."""
 
-from velum_ingress.routes import files, pages, results, status, tasks
+from fastapi import APIRouter
 
-ROUTERS = (files.router, results.router, tasks.router, status.router, pages.router)
+from velum_ingress.routes import files, metrics, pages, results, status, tasks
+
+ROUTERS = (files.router, results.router, tasks.router, status.router, metrics.router, pages.router)
 """In the order of the contract."""
 
-__all__ = ["ROUTERS"]
+
+def routers(*, with_metrics: bool) -> tuple[APIRouter, ...]:
+    """Return the routers of an app; `/metrics` is left out where it has a port of its own."""
+    return tuple(router for router in ROUTERS if with_metrics or router is not metrics.router)
+
+
+__all__ = ["ROUTERS", "routers"]

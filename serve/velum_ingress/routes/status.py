@@ -1,4 +1,4 @@
-"""`/v1/status` for clients, `/healthz` and `/readyz` for whatever runs the server, `/metrics` for Prometheus."""
+"""`/v1/status` for clients, `/healthz` and `/readyz` for whatever runs the server."""
 
 import asyncio
 from collections.abc import Sequence
@@ -61,13 +61,6 @@ async def readyz(request: Request) -> Response:
     except Unavailable as error:
         return Problem(503, f"{error.part} is unavailable", {"Retry-After": "5"})
     return JSONResponse({"status": "ok"})
-
-
-@readable(router, "/metrics", **described.METRICS)
-async def metrics(request: Request) -> Response:
-    """Return the server's metrics in Prometheus' text format."""
-    found = services(request).metrics
-    return Response(found.text(), headers={"Content-Type": found.content_type})
 
 
 async def _answering(rooms: Services) -> None:

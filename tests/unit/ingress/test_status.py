@@ -155,3 +155,12 @@ async def test_refused_uploads_and_bytes_are_counted(shop: Shop) -> None:
     assert 'velum_uploads_total{outcome="refused"} 1.0' in text
     received = next(line for line in text.splitlines() if line.startswith("velum_http_received_bytes_total"))
     assert float(received.split()[1]) > 17
+
+
+async def test_metrics_with_a_port_of_their_own_are_not_beside_the_api(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, api={"metrics_port": 9090}) as shop:
+        for method in ("GET", "HEAD"):
+            assert (await shop.client.request(method, "/metrics")).status_code == 404
+        document = (await shop.client.get("/openapi.json")).json()
+        assert "/metrics" not in document["paths"]
+        assert "/readyz" in document["paths"]
