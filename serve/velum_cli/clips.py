@@ -14,6 +14,7 @@ from velum.api.task import TaskSpec
 from velum.settings import VideoSettings
 from velum_cli.encoders import usable
 from velum_cli.results import Done
+from velum_pipeline import process
 from velum_pipeline.detect.detector import Detector
 from velum_pipeline.errors import OptionError, PipelineError
 from velum_pipeline.video import clip
@@ -38,12 +39,13 @@ class Way:
 
 
 def way(settings: VideoSettings, detector: Detector, spec: TaskSpec, every: int) -> Way:
-    """Return how these settings have videos worked on.
+    """Return how these settings have videos worked on, in this process, which is set up for it.
 
     Raises:
         UnsupportedEncoder: this machine cannot write them so.
     """
     encoding = usable(settings, spec.quality)
+    process.prepare()
     limits = VideoLimits(frame_pixels=settings.frame_pixels, rate=settings.frame_rate)
     return Way(detector, spec, limits, encoding, every)
 

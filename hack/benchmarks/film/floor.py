@@ -23,6 +23,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from evaluation.tracks import clips
+from velum_pipeline import process
 from velum_pipeline.detections import Detections, as_classes
 from velum_pipeline.options import ClassOptions, Method, ObjectClass, Options, SaveMask
 from velum_pipeline.video import clip
@@ -59,6 +60,7 @@ class Ratio:
 
 def measure(name: str, source: Path, folder: Path, rounds: int) -> Ratio:
     """The floor, and our path looking at every frame and at every third. Raises the pipeline's errors."""
+    process.prepare()  # the floor gains by it, too
     video = probe(lambda: source.open("rb"))
     sides: dict[str, Callable[[], None]] = {
         "floor": lambda: floor(source, folder / "floor.mp4", video),

@@ -44,11 +44,11 @@ def seen(opener: Opener, video: Video, first: int, stop: int, every: int, thread
 
     Groups are counted from the video's first frame, whatever ``first`` is; but the group that it lies in may be cut.
     """
-    cuts, group = Cuts(), -1
+    cuts, upright, group = Cuts(), planes.Upright(video), -1
     for each in decoded(opener, video, first, stop, threads=threads):
         look = each.ordinal // every != group
         group = each.ordinal // every
-        pixels = planes.upright(each.frame, video) if look else None
+        pixels = upright(each.frame) if look else None
         yield Seen(each, pixels, cuts.push(planes.small(each.frame)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from velum_pipeline.errors import StageFailed
@@ -48,21 +49,34 @@ def require_alike(frame: av.VideoFrame, video: Video) -> None:
 
 
 def upright(frame: av.VideoFrame, video: Video) -> NDArray[np.uint8]:
-    """BGR uint8 (H, W, 3) as displayed, for detectors; of 10 bits the upper eight.
+    """One frame as `Upright` gives it."""
+    return Upright(video)(frame)
 
-    Raises StageFailed for a frame that is not what the video was found to be.
-    """
-    planes, coding = samples(frame, video), Coding.of(video)
-    if video.pixel_format in BY_SWSCALE:
-        bgr = frame.reformat(
-            format="bgr24",
-            src_colorspace=coding.matrix,
-            src_color_range=FULL if coding.full else LIMITED,
-            dst_color_range=FULL,
-        ).to_ndarray()
-    else:
-        bgr = _converted(planes, coding, video)
-    return turns.displayed(bgr, video.turn)
+
+class Upright:
+    """Frames as detectors see them. For one video and one thread: FFmpeg's scaler is kept from frame to frame."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._coding = Coding.of(video)
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """BGR uint8 (H, W, 3) as displayed; of 10 bits the upper eight. Raises StageFailed for another kind."""
+        video, coding = self._video, self._coding
+        planes = samples(frame, video)
+        if video.pixel_format in BY_SWSCALE:
+            bgr = self._scaler.reformat(
+                frame,
+                format="bgr24",
+                src_colorspace=coding.matrix,
+                src_color_range=FULL if coding.full else LIMITED,
+                dst_color_range=FULL,
+                threads=1,  # of its own, which cost more than they save
+            ).to_ndarray()
+        else:
+            bgr = _converted(planes, coding, video)
+        return turns.displayed(bgr, video.turn)
 
 
 def small(frame: av.VideoFrame) -> NDArray[np.uint8]:
