@@ -17,7 +17,8 @@
   ensemble's (velum-street, street and CenterFace, format auto, every frame), not labels.
 * peak_mib: largest memory of our command on 600 seconds of video, peak_mib_60s on 60; peak_ratio.
 
-What cannot be measured here is said, and null. Clips and labelled sets come from the shared folder (VELUM_SHARED).
+loads: the machine's load when each part began. What cannot be measured here is said, and null. Clips and labelled sets
+come from the shared folder (VELUM_SHARED).
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def main(argv: list[str]) -> int:
         prog="hack/bench video", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="write the numbers here")
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; repeat (default: all)")
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="only this part, beside what FILE tells; repeat (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="turns of floor and path (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=1, help="turns of the commands (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=3, help="made clips of faces (default: %(default)s)")
@@ -90,7 +93,9 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # parts take minutes, and each is of use by itself
-    numbers: dict[str, Any] = dict.fromkeys(PROMISED) | {"cores": floor.cores(), "load": os.getloadavg()[0]}
+    numbers: dict[str, Any] = dict.fromkeys(PROMISED) | {"cores": floor.cores(), "loads": {}}
+    if arguments.only and arguments.json and arguments.json.is_file():
+        numbers |= json.loads(arguments.json.read_text())
     home = shared()
     if home is None or not (home / "data" / "video" / STREET).is_file():
         print(f"not measured: no data/video/{STREET} in the shared folder; name it in VELUM_SHARED", file=sys.stderr)
@@ -119,6 +124,7 @@ def run(bench: Bench, wanted: tuple[str, ...] | list[str]) -> None:
     }
     for name in PARTS:
         if name in wanted:
+            bench.numbers["loads"][name] = round(os.getloadavg()[0], 1)
             try:
                 parts[name](bench)
             except FAILURES as error:
