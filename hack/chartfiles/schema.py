@@ -105,6 +105,8 @@ RULES: dict[str, Schema] = {
     "modelPacks.fetch": NAMES,
     "modelPacks.manifests": {**STRINGS, "propertyNames": {"pattern": DNS_LABEL}},
     "ingress.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
+    "ingress.service.ipFamilyPolicy": {"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
+    "ingress.service.ipFamilies": {"type": "array", "maxItems": 2, "items": {"enum": ["IPv4", "IPv6"]}},
     "ingress.service.nodePort": {"type": ["integer", "null"]},
     "ingress.topologySpread.whenUnsatisfiable": {"enum": ["ScheduleAnyway", "DoNotSchedule"]},
     "ingress.podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"]},

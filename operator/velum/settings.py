@@ -96,7 +96,7 @@ class ApiSettings(BaseSettings):
 
     model_config = _config("VELUM_API_")
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", description="Address to listen on; `::` for all, of IPv4 too.")
     port: int = Field(7000, ge=0, le=65535, description="Port to listen on.")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics alone; 0: it is beside the API.")
     grace_seconds: float = Field(600.0, ge=0, description="How long requests may go on when the server stops.")

@@ -12,9 +12,11 @@ from velum.errors import Unavailable
 
 @asynccontextmanager
 async def serving_health(
-    host: str, port: int, registry: CollectorRegistry, trouble: Callable[[], str]
+    host: str | None, port: int, registry: CollectorRegistry, trouble: Callable[[], str]
 ) -> AsyncIterator[None]:
-    """Serve both pages while the block runs. `trouble` returns why the operator is not alive, "" when it is.
+    """Serve both pages while the block runs; where `host` is None, on every address of IPv4 and IPv6.
+
+    `trouble` returns why the operator is not alive, "" when it is.
 
     Raises:
         Unavailable: the port is taken.
@@ -35,7 +37,7 @@ async def serving_health(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            text = f"port {port} of {host}: {error.strerror}; set controller.metrics_port, 0 for none"
+            text = f"port {port} of {host or 'this machine'}: {error.strerror}; set controller.metrics_port, 0 for none"
             raise Unavailable("the metrics page", text) from error
         yield
     finally:

@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS = 2.0
 """Wait after a term that ended in an error."""
 
-ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod; the pages hold no secret
-
 
 @dataclass
 class Term:
@@ -57,7 +55,7 @@ async def run_operator(
     *,
     metrics: tuple[CollectorRegistry, ControllerMetrics] | None = None,
     identity: str | None = None,
-    host: str = ALL_ADDRESSES,
+    host: str | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Drive the tasks of `settings.controller.namespace` until `stop` is set. Runs in any event loop or thread.
@@ -68,7 +66,8 @@ async def run_operator(
         stop: ends the operator; attempts that are nearly done are still published.
         metrics: what `new_metrics` made, when the caller shows them elsewhere.
         identity: who we are in the lease; by default host name and process id.
-        host: address of /metrics and /healthz on `settings.controller.metrics_port`; port 0 serves neither.
+        host: address of /metrics and /healthz on `settings.controller.metrics_port`, by default every one, of IPv4 and
+            IPv6: kubelet and Prometheus come from outside the pod, and the pages hold no secret. Port 0 serves neither.
         clock: the time.
 
     Raises:

@@ -15,7 +15,7 @@ Classes = Annotated[
     typer.Option("-a", "--anonymize", help="Class that requests may ask for; repeat for more. Default: all found."),
 ]
 Endpoint = Annotated[str | None, typer.Option("--api-endpoint", help="Base URL of the links in answers.")]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; :: for all, of IPv4 too.")]
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on.")]
 TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM); with --tls-key: HTTPS.")]
 TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Private key (PEM).")]

@@ -7,6 +7,7 @@ others are cancelled.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,12 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 """Connections that wait in the kernel: uvicorn's own default."""
 
+EVERYWHERE = "::"
+"""Every address of the machine, of IPv4 too; those of IPv4 alone where it has no IPv6."""
+
+NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""What binding to IPv6 ends in where the kernel has none, or has it switched off."""
+
 ANSWER_SECONDS = 3.0
 """For the last answers, when the grace is over: those who wait get their tasks, those who are cancelled the reason."""
 
@@ -37,16 +44,27 @@ def bind(settings: ApiSettings) -> socket.socket:
 
 
 def _bound(host: str, port: int, named: str) -> socket.socket:
+    try:
+        return _socket(host, port)
+    except OSError as error:
+        if host == EVERYWHERE and error.errno in NO_IPV6:
+            return _bound("0.0.0.0", port, named)  # noqa: S104 - asked for
+        raise InvalidInput(named, f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is: without, every answer
     # waits 40 ms for a delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if host == EVERYWHERE:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # whatever the machine's default is
         listener.bind((host, port))
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise InvalidInput(named, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise
     return listener
 
 
@@ -81,8 +99,8 @@ async def serving_metrics(metrics: Metrics, settings: ApiSettings) -> AsyncItera
 def base_url(settings: ApiSettings, listener: socket.socket) -> str:
     """Return the URL under which this machine reaches the server."""
     host = settings.host
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - the user chose to listen everywhere; we only need one address to call
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    if host in {"0.0.0.0", EVERYWHERE}:  # noqa: S104 - the user chose to listen everywhere; we only need one to call
+        host = "127.0.0.1"
     host = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.tls_cert else 'http'}://{host}:{listener.getsockname()[1]}"
 

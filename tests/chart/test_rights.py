@@ -259,11 +259,22 @@ class TestNetwork:
     )
     def test_clients_never_reach_where_clouds_hand_out_credentials(self, helm: Helm, flags: list[str]) -> None:
         network = Network(helm.objects("--values", CI / "minimal-values.yaml", *flags))
-        for address in ("169.254.169.254", "fd00:ec2::254", "fe80::1"):
+        for address in (
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fe80::1",
+            "64:ff9b::169.254.169.254",
+        ):
             assert not network.blocks_reach("operator", address)
             assert not network.blocks_reach("worker", address)
         assert network.blocks_reach("worker", "93.184.216.34")
-        assert network.blocks_reach("worker", "10.1.2.3") is bool(flags)
+        assert network.blocks_reach("worker", "2606:2800:21f:cb07:6820:80da:af6b:8b2c")
+        assert network.blocks_reach("worker", "64:ff9b::93.184.216.34")
+        private = ("10.1.2.3", "100.64.1.1", "127.0.0.1", "172.31.0.9", "192.168.3.4")
+        for address in (*private, "fd12::9", *(f"64:ff9b::{each}" for each in private)):
+            assert network.blocks_reach("worker", address) is bool(flags), address
 
     def test_dns_may_listen_elsewhere(self, helm: Helm, network: Network) -> None:
         assert network.leaves("worker", "outside", 53)
@@ -294,6 +305,23 @@ class TestNetwork:
         assert not network.leaves("operator", "outside", 8081)
         without = Network(helm.objects("--values", CI / "minimal-values.yaml", flags[1]))
         assert not without.leaves("worker", "outside", 8081)
+
+    def test_addresses_of_ipv6_have_ports_too(self, helm: Helm) -> None:
+        ray = {"dashboard": "https://[fd00::4:8265]/", "url": "http://[fd00::4]:8001/serve"}
+        flags = [f"--set=ray.external.{key}={value}" for key, value in ray.items()]
+        network = Network(helm.objects("--values", CI / "external-ray-values.yaml", *flags))
+        assert network.leaves("operator", "outside", 443)
+        assert network.leaves("operator", "outside", 8001)
+        assert not network.leaves("operator", "outside", 4)
+
+    def test_the_api_is_reached_by_ipv6_where_asked(self, helm: Helm) -> None:
+        policy = "--set=ingress.service.ipFamilyPolicy=PreferDualStack"
+        values = ["--values", CI / "minimal-values.yaml"]
+        rendered = helm.objects(*values, policy, "--set=ingress.service.ipFamilies={IPv6,IPv4}")
+        service = helmchart.named(rendered, "Service", "velum-ingress")["spec"]
+        assert (service["ipFamilyPolicy"], service["ipFamilies"]) == ("PreferDualStack", ["IPv6", "IPv4"])
+        plain = helmchart.named(helm.objects(*values), "Service", "velum-ingress")["spec"]
+        assert not {"ipFamilyPolicy", "ipFamilies"} & set(plain)
 
     def test_ray_that_is_elsewhere_is_reached(self, helm: Helm) -> None:
         network = Network(helm.objects("--values", CI / "external-ray-values.yaml"))

@@ -37,6 +37,8 @@ WRONG = [
     ("storage.type=nfs", "storage/type"),
     ("storage.s3.input=bucket", "storage/s3/input"),
     ("ingress.replicas=two", "ingress/replicas"),
+    ("ingress.service.ipFamilyPolicy=DualStack", "ipFamilyPolicy"),
+    ("ingress.service.ipFamilies={IPv5}", "ipFamilies"),
     ("settings.limit.uploadBytes=5", "uploadBytes"),
     ("settings.limit.queue=-1", "settings/limit/queue"),
     ("settings.serving.url=x", "serving"),
@@ -136,7 +138,7 @@ class TestSettings:
         file = tmp_path / "config.toml"
         file.write_text(text)
         settings = Settings.load(file)
-        assert (settings.api.host, settings.api.port) == ("0.0.0.0", 7000)
+        assert (settings.api.host, settings.api.port) == ("::", 7000)
         assert settings.controller.namespace == helmchart.NAMESPACE
         assert settings.storage.input
         kuberay = helmchart.rayservice(rendered) is not None

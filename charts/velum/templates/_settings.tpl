@@ -14,7 +14,7 @@ storage:
   input: {{ include "velum.storage.inputUrl" . }}
   output: {{ include "velum.storage.outputUrl" . }}
 api:
-  host: 0.0.0.0
+  host: "::" # and IPv4
   port: 7000
   metrics_port: 9090
   grace_seconds: {{ .Values.ingress.graceSeconds }}

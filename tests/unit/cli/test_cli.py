@@ -1,5 +1,6 @@
 """The command line's own decisions: flags, folders, models of a machine, and pictures without a server."""
 
+import errno
 import socket
 from pathlib import Path
 from typing import ClassVar
@@ -64,12 +65,38 @@ class TestListening:
 
     @pytest.mark.parametrize(
         ("host", "url"),
-        [("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://127.0.0.1:"), ("::1", "http://[::1]:")],
+        [
+            ("127.0.0.1", "http://127.0.0.1:"),
+            ("0.0.0.0", "http://127.0.0.1:"),
+            ("::1", "http://[::1]:"),
+            ("::", "http://127.0.0.1:"),
+        ],
     )
     def test_the_url_can_be_called(self, host: str, url: str) -> None:
         settings = ApiSettings(host=host, port=0)
         with listen.bind(settings) as listener:
             assert listen.base_url(settings, listener) == f"{url}{listener.getsockname()[1]}"
+
+    def test_everywhere_is_ipv4_and_ipv6(self) -> None:
+        with listen.bind(ApiSettings(host="::", port=0)) as listener:
+            listener.listen()
+            for address in ("127.0.0.1", "::1"):
+                socket.create_connection((address, listener.getsockname()[1]), timeout=5).close()
+
+    def test_everywhere_is_ipv4_where_there_is_no_ipv6(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A kernel without IPv6 cannot be had here: its answer is played."""
+        made = listen._socket
+
+        def without_ipv6(host: str, port: int) -> socket.socket:
+            if ":" in host:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            return made(host, port)
+
+        monkeypatch.setattr(listen, "_socket", without_ipv6)
+        with listen.bind(ApiSettings(host="::", port=0)) as listener:
+            assert listener.getsockname()[0] == "0.0.0.0"
+        with pytest.raises(InvalidInput, match="cannot listen on ::1:0"):
+            listen.bind(ApiSettings(host="::1", port=0))
 
     def test_tls_needs_both_and_files(self, tmp_path: Path) -> None:
         pem = tmp_path / "x.pem"

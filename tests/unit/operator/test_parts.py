@@ -207,19 +207,20 @@ class TestReadiness:
         assert readiness(again, state, NOW + timedelta(hours=1)) == status
         assert status.observed_generation == 3
 
-    def test_the_end_of_a_long_message_is_kept(self) -> None:
-        state = state_of(True, True, Application("DEPLOY_FAILED", "x" * 9000 + "KeyError: the cause"), "")
+    def test_the_beginning_of_a_long_message_is_kept(self) -> None:
+        state = state_of(True, True, Application("DEPLOY_FAILED", "KeyError: the cause" + "x" * 9000), "")
         message = readiness(self.model(), state, NOW).message
         assert len(message) == MESSAGE_LENGTH
-        assert message.endswith("KeyError: the cause")
+        assert message.startswith("KeyError: the cause")
 
     def test_a_note_follows_the_message_and_leaves_it_room(self) -> None:
         state = state_of(True, True, Application("RUNNING", "", 1, "little room"), "")
         assert readiness(self.model(), state, NOW).message == "takes tasks; little room"
-        state = state_of(True, True, Application("DEPLOY_FAILED", "x" * 9000 + "KeyError", 0, "y" * 9000), "")
+        state = state_of(True, True, Application("DEPLOY_FAILED", "KeyError" + "x" * 9000, 0, "y" * 9000), "")
         message = readiness(self.model(), state, NOW).message
         assert len(message) == MESSAGE_LENGTH
-        assert "KeyError; yyy" in message
+        assert message.startswith("KeyErrorxxx")
+        assert "x; yyy" in message
 
     def test_replicas_that_nobody_counted_are_those_of_before(self) -> None:
         model = self.model()
@@ -252,6 +253,13 @@ class TestHealthPages:
                 assert (answer.status, await answer.text()) == (503, "the watch is 91 s behind\n")
             async with http.get("/metrics") as answer:
                 assert 'velum_attempts_total{result="failed"} 1.0' in await answer.text()
+
+    async def test_by_default_they_are_on_every_address(self, unused_tcp_port: int) -> None:
+        registry, _ = new_metrics()
+        async with serving_health(None, unused_tcp_port, registry, lambda: ""), aiohttp.ClientSession() as http:
+            for host in ("127.0.0.1", "[::1]"):
+                async with http.get(f"http://{host}:{unused_tcp_port}/healthz") as answer:
+                    assert answer.status == 200, host
 
     def test_an_operator_is_alive_while_its_watch_is(self) -> None:
         clock = ManualClock()
