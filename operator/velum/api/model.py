@@ -135,15 +135,3 @@ class AnonymizationModel(Frozen):
     def name(self) -> str:
         """The name that tasks refer to."""
         return self.metadata.name
-
-
-__all__ = [
-    "DNS_LABEL",
-    "AnonymizationModel",
-    "Batch",
-    "ClassName",
-    "ModelSpec",
-    "ModelStatus",
-    "Scale",
-    "VideoDetection",
-]

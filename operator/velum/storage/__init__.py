@@ -1,6 +1,7 @@
 """Blobs: uploads in the input store, results in the output store."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from velum.storage.blobs import Blob, BlobStore, BlobWriter
 
@@ -15,7 +16,7 @@ class Storage:
     outputs: BlobStore
 
     @classmethod
-    def open(cls, input_url: str, output_url: str) -> "Storage":
+    def open(cls, input_url: str, output_url: str) -> Self:
         """Open both stores. Raises InvalidInput for a URL that names no store."""
         return cls(BlobStore(input_url), BlobStore(output_url))
 

@@ -74,7 +74,7 @@ class BlobStore:
     def put_now(self, key: str, data: bytes) -> None:
         """Write an object from a thread of the caller's. Raises what obstore raises."""
         obstore.put(self._store, key, data)
-        self._flush(key)
+        self.finish(key)
 
     async def get(self, key: str) -> bytes:
         """Return an object's bytes. Raises NotFound."""
@@ -165,7 +165,12 @@ class BlobStore:
                 raise InvalidInput("key", f"{key!r} is not a valid object key") from error
             raise Unavailable("storage", f"{self.url}: {_first_line(error)}") from error
 
-    def _flush(self, key: str) -> None:
+    def open_writer(self, key: str) -> "obstore.WritableFile":
+        """Return obstore's blocking writer; dropping it unclosed leaves nothing behind."""
+        return obstore.open_writer(self._store, key, buffer_size=WRITE_BUFFER, max_concurrency=WRITE_CONCURRENCY)
+
+    def finish(self, key: str) -> None:
+        """Flush a written object and its place in the folder to disk, where there is a disk."""
         if self._folder is None:
             return
         path = self._folder / key
@@ -175,14 +180,6 @@ class BlobStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-    def open_writer(self, key: str) -> "obstore.WritableFile":
-        """Return obstore's blocking writer; dropping it unclosed leaves nothing behind."""
-        return obstore.open_writer(self._store, key, buffer_size=WRITE_BUFFER, max_concurrency=WRITE_CONCURRENCY)
-
-    def finish(self, key: str) -> None:
-        """Flush a written object to disk, where there is a disk."""
-        self._flush(key)
 
 
 class BlobWriter:

@@ -29,10 +29,8 @@ def fail(
     """Return the decision that ends the task badly, with the reason."""
     ended = end(task, status, known.FAILED, reason, message, now)
     actions: tuple[Action, ...] = (Cancel(),) if cancel else ()
-    if (
-        status.attempt > 0 and not task.purges_files
-    ):  # in vain, for a picture; but the record does not tell that it is one
-        actions += (Tidy(),)
+    if status.attempt > 0 and not task.purges_files:
+        actions += (Tidy(),)  # in vain for a picture, but the record does not tell that it is one
     return _then(task, Decision(ended, actions, (Note("Warning", reason, message),)), now)
 
 
@@ -52,7 +50,7 @@ def afterwards(task: AnonymizationTask, facts: Facts, now: datetime) -> Decision
         return Decision(status, (Cancel(),))
     if status.webhook is not None and status.webhook.state is WebhookState.PENDING:
         return _webhook(task, facts, status, status.webhook, now)
-    return expiry(task, status, now)
+    return _expiry(task, status, now)
 
 
 def _webhook(
@@ -84,7 +82,7 @@ def _expires_at(task: AnonymizationTask, status: TaskStatus) -> datetime | None:
     return status.finished_at + timedelta(seconds=seconds)
 
 
-def expiry(task: AnonymizationTask, status: TaskStatus, now: datetime) -> Decision:
+def _expiry(task: AnonymizationTask, status: TaskStatus, now: datetime) -> Decision:
     """Return the decision for a task that has nothing left to do but to expire."""
     due = _expires_at(task, status)
     if due is None or now < due:

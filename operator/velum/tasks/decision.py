@@ -13,13 +13,13 @@ from velum.tasks.order import Manifest, Outcome, Progress
 class Facts:
     """What can be seen now, besides the task itself.
 
-    `running`: the attempt this process has handed out and awaits, if any, and how far it is by its last word:
-    `progress`. `outcome` with `outcome_attempt`: how an
-    attempt of this process ended. `manifest`: the manifest found in storage for the attempt that the status names;
-    looked for only when nothing runs. `slot`: whether the model has room. `model`: what is known of the task's model
-    (`failed`: it is there, but cannot be deployed).
-    `exported`: the published files are at the destination. `delivered`: how the webhook call just made ended, as an
-    error text, empty for success. `files_removed`: the task's folder is gone.
+    `running`: the attempt this process has handed out and awaits, if any; `progress`: how far it is by its last word.
+    `outcome` with `outcome_attempt`: how an attempt of this process ended. `manifest`: the manifest found in storage
+    for the attempt that the status names; looked for only when nothing runs. `slot`: whether the model has room.
+    `model`: what is known of the task's model (`failed`: it is there, but cannot be deployed), in words
+    `model_message`. `exported`: the published files are at the destination; `export_error`: why the copy just tried is
+    not. `delivered`: how the webhook call just made ended, as an error text, empty for success. `files_removed`: the
+    task's folder is gone.
     """
 
     running: int | None = None

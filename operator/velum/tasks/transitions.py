@@ -37,11 +37,11 @@ def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> 
     """
     if progress is None:
         return status
-    kept = 0 if status.frames is None else status.frames.kept
+    kept = _kept(status)
     further = progress.kept > kept
     media_type = progress.media_type or status.media_type
-    known = status.frames is not None and media_type == status.media_type
-    if known and progress.percent == status.progress_percent and not further:
+    told = status.frames is not None and media_type == status.media_type
+    if told and progress.percent == status.progress_percent and not further:
         return status
     left = progress.seconds_left
     return status.model_copy(
@@ -55,11 +55,6 @@ def progressed(status: TaskStatus, progress: Progress | None, now: datetime) -> 
     )
 
 
-def _all(status: TaskStatus, frames: int | None) -> FrameCount | None:
-    kept = 0 if status.frames is None else status.frames.kept
-    return None if frames is None else FrameCount(done=frames, of=frames, kept=kept)
-
-
 def published(status: TaskStatus, manifest: Manifest) -> TaskStatus:
     """Return the status that names what an attempt made."""
     frames = manifest.result.frames
@@ -68,10 +63,15 @@ def published(status: TaskStatus, manifest: Manifest) -> TaskStatus:
             "result": manifest.result,
             "media_type": manifest.media_type,
             "progress_percent": 100,
-            "frames": _all(status, frames),
+            "frames": None if frames is None else FrameCount(done=frames, of=frames, kept=_kept(status)),
             "estimated_finish_at": None,
         }
     )
+
+
+def _kept(status: TaskStatus) -> int:
+    """Return how many frames earlier attempts had finished for good when the last one began."""
+    return 0 if status.frames is None else status.frames.kept
 
 
 def with_condition(

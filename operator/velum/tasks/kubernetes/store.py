@@ -115,7 +115,7 @@ class KubernetesStore:
 
     async def add_finalizer(self, task: AnonymizationTask) -> AnonymizationTask:
         """Make deletion wait for `release`. Raises Conflict, NotFound."""
-        return await self._set_finalizers(task, [*(each for each in task.metadata.finalizers), FINALIZER])
+        return await self._set_finalizers(task, [*task.metadata.finalizers, FINALIZER])
 
     async def delete(self, name: str, *, keep_files: bool = False) -> None:
         """Ask for the task to go; `keep_files` leaves its files. Raises NotFound."""
