@@ -93,9 +93,9 @@ async def assembled(
     """
     slots, echo = Slots(), Echo(clock)
     async with (
-        ServeDispatcher(settings.serving) as dispatcher,
-        WebhookDeliverer(store, settings.webhook, settings.api.endpoint, clock) as deliverer,
         RayClient(settings.serving) as ray,
+        ServeDispatcher(settings.serving, (backend or ray).token) as dispatcher,
+        WebhookDeliverer(store, settings.webhook, settings.api.endpoint, clock) as deliverer,
     ):
         models = ModelKeeper(store, backend or ray, slots, clock, settings, metrics)
         controller = Controller(

@@ -55,3 +55,10 @@ class ServingBackend(Protocol):
     async def apply(self, config: dict[str, Any]) -> None:
         """Have exactly this document served. Raises Unavailable, and ServingRefused when the document is at fault."""
         ...
+
+    async def token(self, refused: str | None = None) -> str:
+        """Return the token that Ray wants with work orders, "" where it has none.
+
+        refused: one that Ray does not take any more, so that it is looked for again. Raises Unavailable.
+        """
+        ...

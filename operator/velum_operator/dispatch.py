@@ -9,12 +9,13 @@ What a broken call means is decided here, in one table:
 | seen | means |
 |---|---|
 | connection refused, 404, 503 | nothing was taken: NotStarted, tried again, not counted |
+| 401, 403 | our token is not (or no more) Ray's: looked for again and sent again at once, then NotStarted |
 | 200 | what the last line says: a replica tells its own failures so, and never otherwise |
 | connection lost, no last line, 5xx | Failed(WorkerLost): counted, work that kills its worker must come to an end |
 | any other answer | Failed(PipelineFailed) |
 
-A replica answers every order with 200, also when it failed. So 5xx is Ray's proxy: its bare 500 says that the replica
-died while it had the work.
+A replica answers every order that it takes with 200, also when it failed. So 5xx is Ray's proxy: its bare 500 says that
+the replica died while it had the work.
 
 The body is JSON, a document a line. The last one is the outcome; of a video, lines that tell how far it is come first:
 `{"progress": {"frames": 120, "of": 1800, "seconds_left": 41.5, "kept": 0}}`, with null for what cannot be told yet.
@@ -22,15 +23,17 @@ The body is JSON, a document a line. The last one is the outcome; of a video, li
 
 import json
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, Self
 
 import aiohttp
 from pydantic import ValidationError
 
 from velum.api.reasons import Reason
+from velum.errors import Unavailable
 from velum.settings import ServingSettings
 from velum.tasks.order import Failed, Manifest, NotStarted, Outcome, Progress, Succeeded, WorkOrder
+from velum_operator.rayapi import bearer
 
 CONNECT_SECONDS = 5.0
 """How long a TCP connection may take. Ray is next door: longer means it is not there."""
@@ -42,9 +45,11 @@ sent into a closing connection looks like a lost worker."""
 NOT_TAKEN = frozenset({404, 503})
 """404: the application is not there yet (or Ray was restarted). 503: no replica takes more."""
 
+REFUSED = frozenset({401, 403})
+"""401: what a replica says to an order without Ray's token. 403: what others say who guard the way to it."""
+
 ERROR_TEXT = 500
 """Characters of an unexpected answer that are shown: enough to recognise it."""
-
 
 MEDIA_TYPE_LENGTH = 127
 """As the resource types allow for `status.mediaType`."""
@@ -54,6 +59,9 @@ MOST_SECONDS = 365 * 86_400.0
 
 Told = Callable[[Progress], None]
 """Is told how far an attempt is, now and then."""
+
+Token = Callable[[str | None], Awaitable[str]]
+"""Returns the token that goes with orders, as `ServingBackend.token` does."""
 
 
 class Dispatcher(Protocol):
@@ -67,9 +75,9 @@ class Dispatcher(Protocol):
 class ServeDispatcher:
     """Runs attempts on Ray Serve over HTTP. Use as an async context manager."""
 
-    def __init__(self, settings: ServingSettings) -> None:
+    def __init__(self, settings: ServingSettings, token: Token) -> None:
         self._url = settings.url.rstrip("/")
-        self._token = settings.token
+        self._token = token
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,12 +96,25 @@ class ServeDispatcher:
 
     async def run(self, order: WorkOrder, told: Told) -> Outcome:
         """Post the order and wait for the outcome, however long it takes."""
+        try:
+            token = await self._token(None)
+            outcome = await self._post(order, token, told)
+            if outcome is None:  # the Ray behind the address may be another one by now
+                fresh = await self._token(token)
+                outcome = await self._post(order, fresh, told) if fresh != token else None
+        except Unavailable as error:
+            return NotStarted(str(error))
+        return outcome or NotStarted(f"Ray Serve at {self._url} does not take our token; serving.token must be Ray's")
+
+    async def _post(self, order: WorkOrder, token: str, told: Told) -> Outcome | None:
+        """Return the outcome, None when the token was refused."""
         if self._session is None:
             return NotStarted("the controller is shutting down")
         url = f"{self._url}/{order.spec.model}/attempts"
+        call = self._session.post(url, json=order.wire(), headers=bearer(token), allow_redirects=False)
         try:
-            async with self._session.post(url, json=order.wire(), allow_redirects=False) as response:
-                return await _outcome(order, response, told)
+            async with call as response:
+                return None if response.status in REFUSED else await _outcome(order, response, told)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NotStarted(f"Ray Serve does not answer at {self._url}: {_text(error)}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

@@ -5,16 +5,12 @@ restart the same document is applied once more, which changes nothing.
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-
-from pydantic import SecretStr
 
 from velum.errors import Conflict, InvalidInput, NotFound, Unavailable
 from velum.settings import ServingSettings
@@ -25,7 +21,6 @@ from velum_operator.rayapi import RayClient
 from velum_operator.rayservice import (
     API_VERSION,
     MANAGER,
-    TOKEN_KEY,
     applications_of,
     cluster_of,
     document_of,
@@ -34,9 +29,9 @@ from velum_operator.rayservice import (
     manifest,
     renumbered,
     template_of,
-    token_secret,
     wants_token,
 )
+from velum_operator.raytoken import OrderTokens, token_of
 from velum_operator.workergroups import shortfalls, worker_groups
 
 log = logging.getLogger(__name__)
@@ -74,6 +69,7 @@ class KubeRayService:
         self._spared: dict[str, tuple[str, str]] = {}
         self._versions: dict[str, str] = {}
         self._silent = ""
+        self._tokens = OrderTokens(self._active_token)
 
     async def deployed(self) -> Deployed:
         """Return how the models stand. Raises Unavailable."""
@@ -164,13 +160,36 @@ class KubeRayService:
         self._spared = {name: was for name, was in self._spared.items() if digests.get(name) == was[0]}
         return {**config, "applications": [each for each in config["applications"] if each["name"] not in self._spared]}
 
+    # The token of work orders
+
+    async def token(self, refused: str | None = None) -> str:
+        """Return the token of the Ray cluster that serves, "" where it has none. Raises Unavailable."""
+        given = self._settings.token
+        return given.get_secret_value() if given is not None else await self._tokens.get(refused)
+
+    async def _active_token(self) -> str:
+        _, template = await self._template()
+        try:
+            found = await self._rayservices.get(template["metadata"]["name"])
+        except NotFound as error:
+            raise Unavailable(PART, f"RayService {template['metadata']['name']!r} is not there yet") from error
+        cluster = cluster_of(found, "active")
+        if not cluster:
+            raise Unavailable(PART, f"no Ray cluster of RayService {template['metadata']['name']!r} serves yet")
+        token = await token_of(self._secrets, cluster)
+        return token.get_secret_value() if token is not None else ""
+
     # What only Ray's dashboard tells
 
     async def _ask(self, found: Json, template: Json) -> dict[str, Application] | None:
         """Return what the active cluster's dashboard says, None when it cannot be asked: then KubeRay's word counts."""
         cluster = cluster_of(found, "active")
         try:
-            token = await self._token(cluster) if wants_token(template) else self._settings.token
+            token = self._settings.token
+            if token is None and wants_token(template):
+                token = await token_of(self._secrets, cluster)
+                if token is None:
+                    raise Unavailable(PART, f"Ray cluster {cluster!r} has no Secret with its token yet")
             settings = self._settings.model_copy(update={"token": token})
             async with asyncio.timeout(ASK_SECONDS), RayClient(settings) as ray:
                 if cluster not in self._versions:
@@ -184,16 +203,6 @@ class KubeRayService:
             return None
         self._silent = ""
         return told
-
-    async def _token(self, cluster: str) -> SecretStr:
-        if self._settings.token is not None:
-            return self._settings.token
-        name = token_secret(cluster)
-        try:
-            data = (await self._secrets.get(name)).get("data") or {}
-            return SecretStr(base64.b64decode(data[TOKEN_KEY]).decode())
-        except (NotFound, KeyError, binascii.Error, UnicodeDecodeError) as error:
-            raise Unavailable(PART, f"KubeRay's Secret {name!r} with Ray's token: {error}") from error
 
     def _notes(self, found: Json, template: Json) -> dict[str, str]:
         applications = document_of(found)["applications"]

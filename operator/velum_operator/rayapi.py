@@ -39,9 +39,8 @@ class RayClient:
     def __init__(self, settings: ServingSettings) -> None:
         self._dashboard = settings.dashboard.rstrip("/")
         self._url = f"{self._dashboard}/api/serve/applications/"
-        self._headers: dict[str, str] = {}
-        if settings.token is not None:
-            self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+        self._token = settings.token.get_secret_value() if settings.token is not None else ""
+        self._headers = bearer(self._token)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,6 +74,10 @@ class RayClient:
                 raise ServingRefused((await response.text())[:TEXT])
             await _accepted(response)
 
+    async def token(self, refused: str | None = None) -> str:  # noqa: ARG002 - there is no other
+        """Return the token that the settings name, "" when they name none."""
+        return self._token
+
     @asynccontextmanager
     async def _call(
         self, method: str, seconds: float, body: Any = None, url: str = ""
@@ -89,6 +92,11 @@ class RayClient:
             raise Unavailable(PART, f"{url} gave no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(PART, f"{url}: {error or type(error).__name__}") from error
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 async def _accepted(response: aiohttp.ClientResponse) -> None:

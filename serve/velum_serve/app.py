@@ -22,6 +22,9 @@ which the replica's start is 2.2. And `look_back_period_s` must be longer than `
 `build` runs once in a process of its own, before any replica: what is wrong with the arguments or the packs is found
 there, so that the application fails at once with that text instead of after rounds of replica restarts.
 
+A request without Ray's token is answered 401 before anything else (`velum_serve.admission`); Serve's own paths
+(`/-/healthz`, `/-/routes`) are its proxies', who ask for none.
+
 When a client hangs up, Serve cancels the request's asyncio task; the attempt then writes nothing more
 (`velum_serve.folder`).
 
@@ -41,6 +44,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Send
 
+from velum_serve.admission import refusal
 from velum_serve.answering import Document
 from velum_serve.arguments import ReplicaArguments
 from velum_serve.batching import Item
@@ -69,6 +73,8 @@ class Anonymizer:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
+        if (refused := refusal(request)) is not None:
+            return refused
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "").rstrip("/"))
         status, answer = await self._replica.answer(request.method, path, request.body)
         return JSONResponse(answer, status) if isinstance(answer, dict) else _Lines(answer)

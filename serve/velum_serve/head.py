@@ -8,7 +8,7 @@ token without which nobody on the machine can run code in it.
 Ray's token, as of Ray 2.60: `RAY_AUTH_MODE=token` switches it on for all processes, which read the token from the file
 that `RAY_AUTH_TOKEN_PATH` names. The dashboard wants `Authorization: Bearer <token>` (or `X-Ray-Authorization`, for
 proxies that keep the first for themselves); without it 401, with a wrong one 403. Serve's own HTTP proxy, where work
-orders go, knows no token: it is on loopback, and what it takes is work orders only.
+orders go, knows no token: the replicas behind it do (`velum_serve.admission`).
 
 A lock in the data folder is held by the head process for its whole life. It keeps a second Velum out of the same
 folder, and tells the next start that a temporary folder named there belongs to nobody any more.
@@ -82,7 +82,7 @@ class LocalRay:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that the dashboard wants."""
+        """Headers that the dashboard and the replicas want."""
         return {"Authorization": f"Bearer {self.token}"}
 
     @property

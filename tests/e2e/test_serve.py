@@ -64,6 +64,33 @@ async def test_the_dashboard_wants_the_token(cluster: Cluster) -> None:
     assert oct(Path(cluster.ray.env["RAY_AUTH_TOKEN_PATH"]).stat().st_mode & 0o777) == "0o600"
 
 
+async def test_replicas_take_work_orders_with_the_token_only(cluster: Cluster) -> None:
+    """A work order names files of the storage: whoever has one taken has them read."""
+    attempts, health = f"{cluster.ray.url}/default/attempts", f"{cluster.ray.url}/default/healthz"
+    made, wrong = order(task="unasked"), {"Authorization": f"Bearer {'0' * 64}"}
+    for headers in ({}, wrong, {"Authorization": cluster.ray.token}):
+        async with cluster.session.post(attempts, json=made.wire(), headers=headers) as response:
+            text = await response.text()
+            assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer"), text
+            assert ("is not this cluster's" if headers else "is missing") in text
+            assert cluster.ray.token not in text
+        async with cluster.session.get(health, headers=headers) as response:
+            assert response.status == 401
+    assert await cluster.stores.outputs.below(made.folder) == []
+    assert (await cluster.post(made))[0] == 200
+    for path in ("/-/healthz", "/-/routes"):  # Serve's own tell names of models and that it lives; probes ask for them
+        async with cluster.session.get(cluster.ray.url + path) as response:
+            assert response.status == 200
+
+
+async def test_the_token_is_in_no_log_and_no_document(cluster: Cluster) -> None:
+    token, temp = cluster.ray.token.encode(), Path(cluster.ray.env["RAY_AUTH_TOKEN_PATH"]).parent
+    logs = [file for file in (*temp.glob("session_*/logs/**/*"), cluster.ray.log) if file.is_file()]
+    assert any(file.stat().st_size for file in logs)
+    assert [file for file in logs if token in file.read_bytes()] == []
+    assert cluster.ray.token not in str(await cluster.status("default"))
+
+
 async def test_only_the_replicas_guarded_port_is_open_outwards(cluster: Cluster) -> None:
     (replica,) = await cluster.replicas()
     members = set(session_members(cluster.ray.session))
@@ -89,6 +116,7 @@ async def test_only_the_replicas_guarded_port_is_open_outwards(cluster: Cluster)
 
 
 async def test_orders_at_the_same_time_are_batched_and_all_answered(cluster: Cluster) -> None:
+    before = await cluster.looked_at()
     orders = [order(task=f"many-{number}", model="default") for number in range(8)]
     answers = await asyncio.gather(*(cluster.post(each) for each in orders))
     for made, (status, document) in zip(orders, answers, strict=True):
@@ -98,7 +126,7 @@ async def test_orders_at_the_same_time_are_batched_and_all_answered(cluster: Clu
         assert manifest == stored
         for file in manifest.result.files().values():
             assert (await cluster.stores.outputs.head(file.key)).size == file.size
-    assert await cluster.looked_at() == len(orders)
+    assert await cluster.looked_at() - before == len(orders)
     assert max(map(int, (await cluster.health())["batches"])) > 1
 
 
@@ -112,7 +140,7 @@ async def test_a_bad_picture_and_a_missing_one_are_outcomes(cluster: Cluster) ->
 
 async def test_unknown_paths_and_models(cluster: Cluster) -> None:
     for path in ("/default/other", "/nobody/attempts"):
-        async with cluster.session.post(cluster.ray.url + path, json={}) as response:
+        async with cluster.session.post(cluster.ray.url + path, json={}, headers=cluster.ray.headers) as response:
             assert response.status == 404
 
 
@@ -191,6 +219,39 @@ async def test_stop_leaves_nothing(cluster: Cluster) -> None:
     assert session_members(cluster.ray.session, dead=True) == []
     assert not [each for each in members if psutil.pid_exists(each)]
     assert not temp.exists()
+
+
+class OtherRay(LocalRay):
+    """A Ray that somebody else has started, whose processes have this environment."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        super().__init__(folder, num_cpus=1)
+        self._environment = environment
+
+    @property
+    def env(self) -> dict[str, str]:
+        rest = {name: value for name, value in super().env.items() if not name.startswith("RAY_AUTH")}
+        return {**rest, **self._environment}
+
+
+@pytest.mark.parametrize(
+    ("environment", "bare"),
+    [({"RAY_AUTH_MODE": "disabled"}, 200), ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-a-secret"}, 401)],
+    ids=["without token", "KubeRay's"],
+)
+async def test_what_another_ray_wants_is_what_replicas_want(
+    environment: dict[str, str], bare: int, tmp_path: Path
+) -> None:
+    async with OtherRay(tmp_path / "ray", **environment) as ray, aiohttp.ClientSession() as session:
+        ray.token = environment.get("RAY_AUTH_TOKEN", "")
+        made = Cluster(ray, tmp_path, session)
+        await made.deploy(made.application("default"))
+        await until(made.running, "the application")
+        await made.stores.inputs.put("in/a.jpg", picture())
+        async with session.post(f"{ray.url}/default/attempts", json=order(task="bare").wire()) as response:
+            assert response.status == bare, await response.text()
+        status, document = await made.post(order(task="told"))
+        assert (status, document["outcome"]) == (200, "succeeded")
 
 
 PARENT = """

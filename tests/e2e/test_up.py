@@ -54,6 +54,23 @@ def post(url: str, picture: bytes, **query: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def serve_proxy(velum: VelumUp) -> str:
+    """The URL of Serve's proxy, which is told nobody: whoever is on the machine can try every port."""
+    listening = {
+        each.laddr.port
+        for process in velum.tree()
+        for each in process.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+    for port in listening:
+        try:
+            if "/default" in httpx.get(f"http://127.0.0.1:{port}/-/routes", timeout=2).text:
+                return f"http://127.0.0.1:{port}"
+        except (httpx.HTTPError, UnicodeDecodeError):
+            continue  # gRPC, or another protocol of Ray's
+    raise AssertionError(f"none of {sorted(listening)} is Serve's")
+
+
 def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_path: Path) -> None:
     with VelumUp(tmp_path) as velum:
         assert "self-check: 3 faces, 1 license-plate, 3 persons, 1 vehicle hidden" in velum.ready_line
@@ -75,6 +92,8 @@ def test_a_picture_goes_in_and_comes_back_hidden_and_nothing_stays_behind(tmp_pa
         metrics = httpx.get(f"{velum.url}/metrics").text
         assert 'velum_attempts_total{result="succeeded"}' in metrics, "the controller's metrics are shown as well"
         assert "velum_http_requests_total" in metrics
+        order = httpx.post(f"{serve_proxy(velum)}/default/attempts", json={"task": "t", "spec": {}})
+        assert order.status_code == 401, "who is on the machine has no work done without Ray's token"
         processes = velum.tree()
         assert len(processes) > 3, "the process tree holds Ray"
         assert velum.stop(signal.SIGINT) == 0

@@ -119,6 +119,8 @@ class PlayedRay:
         return web.Response()
 
     async def _attempt(self, request: web.Request) -> web.StreamResponse:
+        if not self._allowed(request):
+            return web.Response(status=401, text="Ray's token is missing")
         order = WorkOrder.model_validate(await request.json())
         if request.match_info["model"] not in self.applications:
             return web.Response(status=404, text="Path not found")

@@ -14,7 +14,8 @@ from velum.storage import Storage
 from velum.tasks.order import WorkOrder
 from velum_serve.head import LocalRay
 
-PATIENCE = 60.0
+PATIENCE = 120.0
+"""Seconds. A first replica is there after 8 on two free cores, after 60 where fourteen processes want them."""
 
 
 async def until(holds: Callable[[], Awaitable[bool]], what: str) -> float:
@@ -75,14 +76,19 @@ class Cluster:
         }
 
     async def deploy(self, *applications: dict[str, Any]) -> None:
-        """PUT the whole serving config."""
+        """PUT the whole serving config, again where Serve had no time to start its proxy, as the operator does."""
         config = {
             "proxy_location": "EveryNode",
             "http_options": {"host": "127.0.0.1", "port": self.ray.serve_port},
             "applications": list(applications),
         }
-        async with self.session.put(self._api, json=config, headers=self.ray.headers) as response:
-            assert response.status == 200, await response.text()
+
+        async def put() -> bool:
+            async with self.session.put(self._api, json=config, headers=self.ray.headers) as response:
+                assert response.status in {200, 500}, await response.text()
+                return response.status == 200
+
+        await until(put, "the serving config is taken")
 
     async def status(self, name: str) -> dict[str, Any]:
         """What Ray says about an application."""
@@ -111,13 +117,14 @@ class Cluster:
 
     async def post(self, made: WorkOrder) -> tuple[int, Any]:
         """Post a work order; return status and body."""
-        async with self.session.post(f"{self.ray.url}/default/attempts", json=made.wire()) as response:
+        url = f"{self.ray.url}/default/attempts"
+        async with self.session.post(url, json=made.wire(), headers=self.ray.headers) as response:
             body = await response.read()
             return response.status, json.loads(body) if response.status == 200 else body.decode(errors="replace")
 
     async def health(self) -> dict[str, Any]:
         """What the replica says of itself. Starts one where there is none."""
-        async with self.session.get(f"{self.ray.url}/default/healthz") as response:
+        async with self.session.get(f"{self.ray.url}/default/healthz", headers=self.ray.headers) as response:
             assert response.status == 200
             found: dict[str, Any] = await response.json()
             return found

@@ -13,9 +13,12 @@ from support.operatorkit import settings, storage_of, until
 from support.playedray import PlayedRay, lines, reply
 from support.samples import UID, manifest, spec
 from velum.api.reasons import Reason
+from velum.errors import Unavailable
 from velum.settings import ServingSettings
 from velum.tasks.order import Failed, NotStarted, Outcome, Progress, Succeeded, WorkOrder
 from velum_operator.dispatch import ServeDispatcher, parse_outcome, parse_progress
+from velum_operator.rayapi import RayClient
+from velum_operator.raytoken import AGAIN_SECONDS, OrderTokens
 
 ORDER = WorkOrder(
     task="a",
@@ -38,9 +41,15 @@ async def ray(tmp_path: Path) -> AsyncIterator[PlayedRay]:
         yield ray
 
 
+def to(ray: PlayedRay, token: str | None = None) -> ServeDispatcher:
+    """A dispatcher as the settings of this address and token make it."""
+    given = ServingSettings(url=ray.url, token=token)
+    return ServeDispatcher(given, RayClient(given).token)
+
+
 @pytest.fixture
 async def dispatcher(ray: PlayedRay) -> AsyncIterator[ServeDispatcher]:
-    async with ServeDispatcher(ServingSettings(url=ray.url)) as dispatcher:
+    async with to(ray) as dispatcher:
         yield dispatcher
 
 
@@ -94,6 +103,65 @@ async def test_nobody_listens(ray: PlayedRay, dispatcher: ServeDispatcher) -> No
     assert ray.url in outcome.message
 
 
+class TestToken:
+    """Ray guards its replicas by the token that is in front of its dashboard, too."""
+
+    async def test_orders_carry_it(self, ray: PlayedRay) -> None:
+        ray.token = "of-ray"
+        async with to(ray, "of-ray") as dispatcher:
+            assert isinstance(await dispatcher.run(ORDER, forget), Succeeded)
+        assert ray.headers[0]["Authorization"] == "Bearer of-ray"
+
+    async def test_without_one_no_header_is_sent(self, ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
+        await dispatcher.run(ORDER, forget)
+        assert "Authorization" not in ray.headers[0]
+
+    @pytest.mark.parametrize("given", [None, "of-somebody"])
+    async def test_a_refused_one_is_no_failure_of_the_picture(self, ray: PlayedRay, given: str | None) -> None:
+        ray.token = "of-ray"
+        async with to(ray, given) as dispatcher:
+            outcome = await dispatcher.run(ORDER, forget)
+        assert isinstance(outcome, NotStarted)
+        assert "does not take our token; serving.token must be Ray's" in outcome.message
+        assert "of-" not in outcome.message
+        assert ray.orders == []
+
+    async def test_another_ray_behind_the_address_gets_its_own(self, ray: PlayedRay) -> None:
+        """KubeRay has switched to a second cluster."""
+        asked: list[str | None] = []
+
+        async def token(refused: str | None) -> str:
+            asked.append(refused)
+            return "new" if refused == "old" else "old"
+
+        ray.token = "new"
+        async with ServeDispatcher(ServingSettings(url=ray.url), token) as dispatcher:
+            assert isinstance(await dispatcher.run(ORDER, forget), Succeeded)
+        assert asked == [None, "old"]
+
+    async def test_one_that_cannot_be_had_is_waited_for(self, ray: PlayedRay) -> None:
+        async def token(_: str | None) -> str:
+            raise Unavailable("Ray Serve", "no Ray cluster serves yet")
+
+        async with ServeDispatcher(ServingSettings(url=ray.url), token) as dispatcher:
+            outcome = await dispatcher.run(ORDER, forget)
+        assert isinstance(outcome, NotStarted)
+        assert "no Ray cluster serves yet" in outcome.message
+
+    async def test_it_is_kept_until_it_is_refused_and_then_looked_for_once(self) -> None:
+        found = ["old", "new"]
+
+        async def read() -> str:
+            return found.pop(0)
+
+        tokens = OrderTokens(read)
+        assert [await tokens.get(None), await tokens.get(None)] == ["old", "old"]
+        tokens._looked -= AGAIN_SECONDS
+        assert await asyncio.gather(*(tokens.get("old") for _ in range(9))) == ["new"] * 9
+        assert await tokens.get("new") == "new"  # read a moment ago: not again for each order that is refused
+        assert found == []
+
+
 @pytest.mark.parametrize("status", [500, 502, 504])
 async def test_a_proxy_that_lost_its_replica(ray: PlayedRay, dispatcher: ServeDispatcher, status: int) -> None:
     """What Ray's proxy says, word for word, when a replica is killed while it works."""
@@ -130,7 +198,7 @@ async def test_cancelling_closes_the_connection(ray: PlayedRay, dispatcher: Serv
 
 
 async def test_after_the_end_nothing_is_sent(ray: PlayedRay) -> None:
-    async with ServeDispatcher(ServingSettings(url=ray.url)) as dispatcher:
+    async with to(ray) as dispatcher:
         pass
     assert isinstance(await dispatcher.run(ORDER, forget), NotStarted)
     assert ray.orders == []
