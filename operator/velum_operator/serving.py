@@ -77,6 +77,10 @@ def _application(model: AnonymizationModel, settings: Settings) -> dict[str, Any
                 "name": DEPLOYMENT,
                 "ray_actor_options": {"num_cpus": spec.cpu_millis / 1000, "num_gpus": spec.gpu_percent / 100},
                 "max_ongoing_requests": spec.scale.max_ongoing,
+                # Not among `args`: any change of those replaces all replicas, with the videos that they work on. Serve
+                # hands a change of this, and of what is beside it but the actor's options, to the replicas that run
+                # (https://docs.ray.io/en/latest/serve/advanced-guides/inplace-updates.html#lightweight-config-updates).
+                "user_config": {"max_replicas": spec.scale.max_replicas, "target_ongoing": spec.scale.target_ongoing},
                 "autoscaling_config": _autoscaling(spec.scale, in_advance=bool(settings.serving.rayservice)),
             }
         ],
@@ -116,8 +120,6 @@ def _args(model: AnonymizationModel, settings: Settings) -> dict[str, Any]:
         "batch_size": spec.batch.max_size,
         "batch_wait_seconds": spec.batch.wait_millis / 1000,
         "threads": spec.threads or max(1, spec.cpu_millis // 1000),
-        "max_replicas": spec.scale.max_replicas,
-        "target_ongoing": spec.scale.target_ongoing,
         "detect_every": spec.video.detect_every,
         "frame_pixels": settings.video.frame_pixels,
         "frame_rate": settings.video.frame_rate,

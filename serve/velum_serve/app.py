@@ -8,6 +8,7 @@
         - name: Anonymizer
           ray_actor_options: {num_cpus: 1.0, num_gpus: 0.0}
           max_ongoing_requests: 8
+          user_config: {max_replicas: 1, target_ongoing: 2}           # likewise; tells replicas that run, too
           autoscaling_config:
             {min_replicas: 0, initial_replicas: 1, max_replicas: 1, target_ongoing_requests: 2,
              upscale_delay_s: 1, downscale_delay_s: 300, metrics_interval_s: 1, look_back_period_s: 5}
@@ -46,7 +47,7 @@ from starlette.types import Send
 
 from velum_serve.admission import refusal
 from velum_serve.answering import Document
-from velum_serve.arguments import ReplicaArguments
+from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.batching import Item
 from velum_serve.replica import Batch, BatchedCall, Replica
 
@@ -70,6 +71,10 @@ class Anonymizer:
             provider="cuda" if resources.get("GPU", 0.0) > 0 else "cpu",
             offer=_offer,
         )
+
+    def reconfigure(self, scale: dict[str, Any]) -> None:
+        """Take in how the model scales: Serve calls it before the first request, and when `user_config` changes."""
+        self._replica.scale(ReplicaScale.parse(scale))
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""

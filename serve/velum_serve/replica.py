@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -22,7 +23,7 @@ from velum_pipeline.detections import Detections
 from velum_pipeline.options import Limits, Options
 from velum_pipeline.video.probe import VideoLimits
 from velum_serve.answering import Document, documents
-from velum_serve.arguments import ReplicaArguments
+from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.attempt import Tools, run_attempt
 from velum_serve.batching import BatchDetector, Item, Pixels
 from velum_serve.reasons import outcome_document
@@ -116,6 +117,10 @@ class Replica:
         """Work on a run for another replica; yields what `Runs.events` tells. Raises ValidationError."""
         return self._runs.events(RunOrder.model_validate(order))
 
+    def scale(self, scale: ReplicaScale) -> None:
+        """Share videos that come from now on among so many replicas; until the first call with none."""
+        self._tools = replace(self._tools, videos=replace(self._tools.videos, offers=scale.offers))
+
     def check(self) -> None:
         """Raise DetectorBroken when this replica should be replaced."""
         self.detector.check()
@@ -134,7 +139,6 @@ class Replica:
             threads=threads,
             offer=offer,
             lengths=Lengths(arguments.run_frames) if arguments.run_frames else Lengths.worth(arguments.detect_every),
-            offers=(arguments.max_replicas - 1) * arguments.target_ongoing,
             limits=VideoLimits(frame_pixels=arguments.frame_pixels, rate=arguments.frame_rate),
             segment_frames=arguments.segment_frames,
         )
@@ -168,6 +172,7 @@ class Replica:
             "pid": os.getpid(),
             "ongoing": self._ongoing,
             "running": self._runs.running,
+            "offers": self._tools.videos.offers,
             "batches": batches,
         }
 

@@ -163,6 +163,30 @@ async def test_hanging_up_cancels_the_attempt(cluster: Cluster) -> None:
     assert await cluster.stores.outputs.below(made.folder) == []
 
 
+async def test_another_scale_leaves_replicas_and_their_work_alone(cluster: Cluster) -> None:
+    """The process goes on, and so does what it works on; it knows of the others that there may be now."""
+    (replica,) = await cluster.replicas()
+    call = await cluster.begin(slow("rescaled"))
+    changed = cluster.application("default")
+    (deployment,) = changed["deployments"]
+    deployment["autoscaling_config"] |= {"max_replicas": 2, "target_ongoing_requests": 5, "downscale_delay_s": 200.0}
+    deployment |= {"max_ongoing_requests": 6, "user_config": {"max_replicas": 2, "target_ongoing": 5}}
+    await cluster.deploy(changed)
+
+    async def told() -> bool:
+        return bool((await cluster.health())["offers"] == 5)
+
+    await until(told, "the replica knows of the new scale")
+    assert (await cluster.health())["pid"] == replica
+    assert not call.done() or call.result()[0] == 200
+    status, document = await call
+    assert (status, document["outcome"]) == (200, "succeeded")
+    assert await cluster.replicas() == [replica]
+    await cluster.deploy(cluster.application("default"))
+    await until(cluster.running, "the application as it was")
+    assert await cluster.replicas() == [replica]
+
+
 async def test_a_killed_replica_is_seen_and_replaced(cluster: Cluster) -> None:
     made = slow("killed")
     call = await cluster.begin(made)

@@ -53,7 +53,6 @@ class Cluster:
                 "output_url": (self.folder / "out").as_uri(),
                 "batch_size": 4,
                 "batch_wait_seconds": 0.2,
-                "max_replicas": most,
                 **args,
             },
             "deployments": [
@@ -61,6 +60,7 @@ class Cluster:
                     "name": "Anonymizer",
                     "ray_actor_options": {"num_cpus": 1.0, "num_gpus": 0.0},
                     "max_ongoing_requests": 8,
+                    "user_config": {"max_replicas": most, "target_ongoing": 2},
                     "autoscaling_config": {
                         "min_replicas": 0 if replicas == 1 else replicas,
                         "initial_replicas": replicas,

@@ -47,8 +47,6 @@ def test_one_application_per_model(given: Settings, tmp_path: Path) -> None:
         "batch_size": 4,
         "batch_wait_seconds": 0.002,
         "threads": 1,
-        "max_replicas": 1,
-        "target_ongoing": 2,
         "detect_every": 1,
         "frame_pixels": 36_000_000,
         "frame_rate": 1000,
@@ -59,6 +57,28 @@ def test_one_application_per_model(given: Settings, tmp_path: Path) -> None:
     assert deployment["name"] == "Anonymizer"
     assert deployment["ray_actor_options"] == {"num_cpus": 1.0, "num_gpus": 0.0}
     assert deployment["max_ongoing_requests"] == 8
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own, at import
+def test_what_only_scales_replaces_no_replica(given: Settings) -> None:
+    """Ray builds an application anew, with new replicas, when its code version changes (2.60)."""
+    from ray.serve._private.deploy_utils import get_app_code_version
+    from ray.serve.schema import ServeApplicationSchema
+
+    def version(**fields: Any) -> str:
+        (application,) = build_serving_config([model(**fields)], given)["applications"]
+        found: str = get_app_code_version(ServeApplicationSchema.model_validate(application))
+        return found
+
+    before = version()
+    scales = {"minReplicas": 1, "maxReplicas": 9, "targetOngoing": 5, "maxOngoing": 11, "idleSeconds": 7}
+    for name, value in scales.items():
+        scale = {"maxReplicas": 9, name: value}
+        assert version(scale=scale) == before, name
+        assert build_serving_config([model(scale=scale)], given) != build_serving_config([model()], given)
+    assert version(threads=3) != before
+    (application,) = build_serving_config([model(scale=scales)], given)["applications"]
+    assert application["deployments"][0]["user_config"] == {"max_replicas": 9, "target_ongoing": 5}
 
 
 @pytest.mark.parametrize(("percent", "gpus"), [(0, 0), (1, 0.01), (50, 0.5), (100, 1), (200, 2)])

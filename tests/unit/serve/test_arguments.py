@@ -10,7 +10,7 @@ import pytest
 from velum_pipeline.detect import ClassNotFound
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackNotFound, WeightsMissing
-from velum_serve.arguments import ReplicaArguments
+from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.errors import ArgumentInvalid
 
 GOOD: dict[str, Any] = {
@@ -39,8 +39,6 @@ def test_everything_that_the_controller_sends_is_known() -> None:
         "batch_size": 4,
         "batch_wait_seconds": 0.002,
         "threads": 2,
-        "max_replicas": 3,
-        "target_ongoing": 4,
         "detect_every": 2,
         "frame_pixels": 4,
         "frame_rate": 5,
@@ -85,6 +83,19 @@ def test_required_fields(missing: str) -> None:
 def test_args_that_are_no_object(nonsense: object) -> None:
     with pytest.raises(ArgumentInvalid):
         ReplicaArguments.parse(nonsense)
+
+
+def test_a_scale_that_makes_no_sense_is_named() -> None:
+    assert ReplicaScale.parse({"max_replicas": 3, "target_ongoing": 4}).offers == 8
+    for change, field in (
+        ({"max_replicas": 0}, "max_replicas"),
+        ({"target_ongoing": "few"}, "target_ongoing"),
+        ({"from_the_future": 1}, "from_the_future"),
+        (None, "user_config"),
+    ):
+        with pytest.raises(ArgumentInvalid) as caught:
+            ReplicaScale.parse(change)
+        assert caught.value.field == field
 
 
 def pack(folder: Path, weights: bytes | None) -> None:

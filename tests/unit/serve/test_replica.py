@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.serving import order, picture, storage
-from velum_serve.arguments import ReplicaArguments
+from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.batching import Item
 from velum_serve.replica import Batch, BatchedCall, Replica
 
@@ -53,10 +53,19 @@ async def test_health_tells_what_is_served(replica: Replica) -> None:
             "pid": os.getpid(),
             "ongoing": 0,
             "running": False,
+            "offers": 0,
             "batches": {},
         },
     )
     replica.check()
+
+
+async def test_it_hears_how_many_others_there_may_be(replica: Replica) -> None:
+    for scale, offers in ((ReplicaScale(max_replicas=4, target_ongoing=3), 9), (ReplicaScale(), 0)):
+        replica.scale(scale)
+        health = (await replica.answer("GET", "/healthz", body("")))[1]
+        assert isinstance(health, dict)
+        assert health["offers"] == offers
 
 
 async def test_an_attempt_over_the_wire(replica: Replica, tmp_path: Path) -> None:
