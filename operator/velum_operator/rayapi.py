@@ -14,6 +14,7 @@ from velum.errors import Unavailable
 from velum.settings import ServingSettings
 from velum_operator.backend import PART, Application, Deployed
 from velum_operator.errors import ServingRefused
+from velum_operator.raywords import shown
 from velum_operator.serving import DEPLOYMENT
 
 READ_SECONDS = 10.0
@@ -114,8 +115,8 @@ def parse_deployed(body: Any) -> Deployed:
 def _application(details: Any) -> Application:
     deployment = (details.get("deployments") or {}).get(DEPLOYMENT) or {}
     replicas = sum(1 for replica in deployment.get("replicas") or () if replica.get("state") == "RUNNING")
-    message = details.get("message") or deployment.get("message") or ""
+    message = shown(str(details.get("message") or ""), [str(deployment.get("message") or "")])
     status = str(details["status"])
     if status == "UNHEALTHY" and not replicas and deployment.get("status_trigger") == STARTUP_FAILED:
         status = "DEPLOY_FAILED"
-    return Application(status, str(message), replicas)
+    return Application(status, message, replicas)

@@ -30,6 +30,7 @@ import yaml
 
 from velum.errors import Unavailable
 from velum_operator.backend import PART, Application
+from velum_operator.raywords import shown
 
 Json = dict[str, Any]
 
@@ -188,8 +189,8 @@ def _reported(rayservice: Json, which: str) -> dict[str, Application]:
     found: dict[str, Application] = {}
     for name, each in (status.get("applicationStatuses") or {}).items():
         deployments = (each.get("serveDeploymentStatuses") or {}).values()
-        message = each.get("message") or next((one["message"] for one in deployments if one.get("message")), "")
-        found[name] = Application(str(each.get("status") or "NOT_STARTED"), str(message), None)
+        message = shown(str(each.get("message") or ""), [str(one.get("message") or "") for one in deployments])
+        found[name] = Application(str(each.get("status") or "NOT_STARTED"), message, None)
     return found
 
 

@@ -9,7 +9,7 @@ from velum.api.reasons import Reason
 from velum_operator.backend import Application
 
 MESSAGE_LENGTH = 2048
-"""As the CRD bounds it. The end of a message is kept: that is where a traceback names the error."""
+"""As the CRD bounds it. What is longer is cut at its end: an error begins with what it is (`raywords.cause`)."""
 
 SERVING = frozenset({"RUNNING", "UNHEALTHY"})
 """Ray's words for an application that is given work. UNHEALTHY: a replica died and is being replaced."""
@@ -94,4 +94,4 @@ def readiness(
 
 def _told(state: State) -> str:
     note = f"; {state.note}"[: MESSAGE_LENGTH // 2] if state.note else ""
-    return state.message[len(note) - MESSAGE_LENGTH :] + note
+    return state.message[: MESSAGE_LENGTH - len(note)] + note

@@ -21,7 +21,9 @@ import pytest_asyncio
 
 from support.raycluster import Cluster, until
 from support.serving import order, picture
+from velum.settings import ServingSettings
 from velum.tasks.order import Manifest, WorkOrder
+from velum_operator.rayapi import RayClient
 from velum_serve.head import LOCK, LocalRay
 from velum_serve.processes import session_members
 
@@ -221,15 +223,25 @@ async def test_an_idle_model_has_no_replica_and_comes_back(cluster: Cluster) -> 
 
 
 async def test_a_model_that_cannot_work_says_why_and_leaves_others_alone(cluster: Cluster) -> None:
-    broken = cluster.application("broken", packs=["centerface"], classes=["face", "vehicle"])
-    await cluster.deploy(cluster.application("default", idle_seconds=1.0), broken)
+    """What is said is the error, not Ray's way to it: found when the model is deployed, or when a replica starts."""
+    broken = {
+        "lacks": cluster.application("lacks", packs=["centerface"], classes=["face", "vehicle"]),
+        "weightless": cluster.application("weightless", packs=["centerface"], cache=str(cluster.folder / "empty")),
+        "storeless": cluster.application("storeless", output_url="nonsense://x"),
+    }
+    await cluster.deploy(cluster.application("default", idle_seconds=1.0), *broken.values())
+    given = ServingSettings(dashboard=cluster.ray.dashboard, token=cluster.ray.token)
+    async with RayClient(given) as client:
 
-    async def refused() -> bool:
-        return (await cluster.status("broken")).get("status") == "DEPLOY_FAILED"
+        async def refused() -> bool:
+            found = (await client.deployed()).applications
+            return {found[name].status for name in broken} == {"DEPLOY_FAILED"}
 
-    await until(refused, "the broken application")
-    message = (await cluster.status("broken"))["message"]
-    assert "no detector for vehicle in centerface" in message
+        await until(refused, "the broken applications")
+        said = {name: each.message for name, each in (await client.deployed()).applications.items()}
+    assert said["lacks"].startswith("no detector for vehicle in centerface")
+    assert said["weightless"].startswith("weights centerface.onnx of model pack centerface not found in ")
+    assert said["storeless"].startswith("storage: nonsense://x: Generic URL error: ")
     assert (await cluster.post(order(task="beside")))[0] == 200
 
 
