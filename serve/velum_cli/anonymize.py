@@ -69,8 +69,19 @@ def anonymize_picture(source: Path, target: Path, *, detector: Detector, spec: T
         return Done(source, None, {}, str(error))
     if product.picture is None:
         return Done(source, None, product.counts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_bytes(product.picture)
-    partial.replace(target)
+    try:
+        _write(target, product.picture)
+    except OSError as error:
+        return Done(source, None, {}, f"its result cannot be written to {target}: {error.strerror}")
     return Done(source, target, product.counts)
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.partial")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

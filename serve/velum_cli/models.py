@@ -1,11 +1,12 @@
 """`velum models`: what packs there are, and getting their weights."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
+
+import typer
 
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs.errors import WeightsMissing
@@ -60,12 +61,12 @@ def get(registry: PackRegistry, name: str, cache: Path, mirror: str | None) -> N
     """Fetch a pack's weights unless they are here already; say what happens on standard error."""
     status = next((each for each in registry.available() if each.manifest.name == name), None)
     if status is not None and status.ready:
-        print(f"model pack {name} is ready", file=sys.stderr)  # noqa: T201
+        typer.echo(f"model pack {name} is ready", err=True)
         return
     manifest = registry.get(name)
-    print(f"fetching model pack {name} ({manifest.licence})", file=sys.stderr)  # noqa: T201
+    typer.echo(f"fetching model pack {name} ({manifest.licence})", err=True)
     for path in fetch(manifest, cache, mirror):
-        print(f"  {path}", file=sys.stderr)  # noqa: T201
+        typer.echo(f"  {path}", err=True)
 
 
 def _row(status: PackStatus, default: bool) -> tuple[str, str, str, str]:

@@ -86,8 +86,7 @@ async def apply_models(client: Any, settings: Settings, file: Path, owner: str) 
     """
     wanted = _documents(file)
     namespace = settings.controller.namespace
-    configmaps = Collection(client, api="/api/v1", resource="configmaps", kind="ConfigMap", namespace=namespace)
-    of = (await configmaps.get(owner))["metadata"]
+    of = (await _configmaps(client, namespace).get(owner))["metadata"]
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": of["name"], "uid": of["uid"]}
     collection = _models(client, namespace)
     page = await _served(collection)
@@ -142,9 +141,8 @@ async def _ray_goes(client: Any, namespace: str, rayservice: str, end: float) ->
     """Remove the RayService and the ConfigMap that the operator would make it from, and wait for its clusters."""
     if not rayservice:
         return
-    configmaps = Collection(client, api="/api/v1", resource="configmaps", kind="ConfigMap", namespace=namespace)
     with suppress(NotFound):
-        await configmaps.delete(f"{rayservice}-ray")
+        await _configmaps(client, namespace).delete(f"{rayservice}-ray")
     clusters = _ray(client, namespace, "rayclusters")
 
     async def left() -> list[Json]:
@@ -191,12 +189,19 @@ def _documents(file: Path) -> dict[str, Json]:
             "AnonymizationModel",
         ):
             raise InvalidInput("--file", f"{file} must hold AnonymizationModels of {API_VERSION} and nothing else")
-    return {each["metadata"]["name"]: each for each in documents}
+    try:
+        return {str(each["metadata"]["name"]): each for each in documents}
+    except (KeyError, TypeError) as error:
+        raise InvalidInput("--file", f"{file} holds a model without metadata.name") from error
 
 
 def _belongs(model: Json, owner: str) -> bool:
     references = model["metadata"].get("ownerReferences") or ()
     return any((each["kind"], each["name"]) == ("ConfigMap", owner) for each in references)
+
+
+def _configmaps(client: Any, namespace: str) -> Collection:
+    return Collection(client, api="/api/v1", resource="configmaps", kind="ConfigMap", namespace=namespace)
 
 
 def _models(client: Any, namespace: str) -> Collection:

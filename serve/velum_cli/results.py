@@ -43,10 +43,12 @@ def targets(sources: Sequence[Path], output: Path) -> list[Path]:
     """Return where each result goes: into the folder under the source's name, videos as mp4; one video into the file.
 
     Raises:
-        InvalidInput: two results would have one name, or one would overwrite a source.
+        InvalidInput: the folder is a file, two results would have one name, or one would overwrite a source.
     """
     if len(sources) == 1 and output.suffix.lower() == VIDEO_SUFFIX and not output.is_dir() and is_video(sources[0]):
         found = [output]
+    elif output.exists() and not output.is_dir():
+        raise InvalidInput("--output", f"{output} is a file; name a folder")
     else:
         found = [output / (path.with_suffix(VIDEO_SUFFIX) if is_video(path) else path).name for path in sources]
     twice = [path for path, count in Counter(found).items() if count > 1]

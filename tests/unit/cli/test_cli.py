@@ -168,6 +168,24 @@ class TestAnonymize:
         assert done.exit_code == 2
         assert source.read_bytes() == sample_picture()
 
+    def test_a_file_is_no_folder_for_results(self, tmp_path: Path) -> None:
+        source, taken = tmp_path / "street.jpg", tmp_path / "taken"
+        source.write_bytes(sample_picture())
+        taken.write_text("somebody's")
+        done = runner.invoke(app, ["anonymize", str(source), "--output", str(taken)])
+        assert done.exit_code == 2
+        assert "--output" in done.output
+        assert taken.read_text() == "somebody's"
+
+    def test_a_result_that_cannot_be_written_is_told_and_leaves_nothing(self, tmp_path: Path) -> None:
+        source, folder = tmp_path / "street.jpg", tmp_path / "out"
+        source.write_bytes(sample_picture())
+        (folder / source.name / "in the way").mkdir(parents=True)
+        done = runner.invoke(app, ["anonymize", str(source), "--output", str(folder)])
+        assert done.exit_code == 1
+        assert f"its result cannot be written to {folder / source.name}" in done.output
+        assert list(folder.iterdir()) == [folder / source.name]
+
     def test_packs_are_asked_together(self, tmp_path: Path) -> None:
         """A face that only one of two packs sees is hidden, and so is what only the other finds."""
         write_pack(tmp_path / "packs" / "bright", bright_network())

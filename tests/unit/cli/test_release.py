@@ -15,6 +15,7 @@ from velum.settings import Settings
 from velum_cli import release
 
 LATE = 30.0
+NAMELESS = "{apiVersion: velum.dev/v1alpha1, kind: AnonymizationModel, spec: {}}"
 
 
 class TestImports:
@@ -55,7 +56,7 @@ class TestModels:
         with pytest.raises(release.InvalidInput, match="--file"):
             await release.apply_models(None, Settings.load(), tmp_path / "none.yaml", "velum-models")
 
-    @pytest.mark.parametrize("text", ["kind: Secret", "a: [", "- 1", "apiVersion: velum.dev/v1alpha1"])
+    @pytest.mark.parametrize("text", ["kind: Secret", "a: [", "- 1", "apiVersion: velum.dev/v1alpha1", NAMELESS])
     async def test_a_file_of_something_else_is_refused(self, tmp_path: Path, text: str) -> None:
         file = tmp_path / "models.yaml"
         file.write_text(text)
