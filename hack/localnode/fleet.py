@@ -4,16 +4,15 @@ kube-scheduler, kube-controller-manager and KubeRay work on the API server of `h
 kubelets, so that nodes are Ready and pods that were scheduled are Running without anything running in them.
 """
 
-import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localplane import binaries, kuberaychart
 from localplane.binaries import GOTOOLS, Say, Tool
-from localplane.errors import BuildFailed, LocalPlaneError, StateInvalid, ToolsMissing
+from localplane.errors import LocalPlaneError, StateInvalid
+from localplane.gomodules import fetched
 
 from . import parts
 
@@ -47,16 +46,7 @@ def unbuilt(environment: Mapping[str, str]) -> list[str]:
 
 def stages(environment: Mapping[str, str]) -> list[Path]:
     """The files of kwok's stages, out of its module. Raises ToolsMissing without Go, BuildFailed without the module."""
-    go = shutil.which("go", path=environment.get("PATH"))
-    if go is None:
-        raise ToolsMissing("kwok's stages lie in its Go module, and there is no `go` on the PATH")
-    argv = [go, "mod", "download", "-json", KWOK_MODULE]
-    done = subprocess.run(
-        argv, cwd=GOTOOLS / "kwok", env={**environment, "GOWORK": "off"}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BuildFailed(f"{' '.join(argv)}: {done.stderr or done.stdout}")
-    folder = Path(json.loads(done.stdout)["Dir"]) / "kustomize" / "stage"
+    folder = fetched(KWOK_MODULE, environment, GOTOOLS / "kwok") / "kustomize" / "stage"
     return [folder / f"{name}.yaml" for name in (*_STAGES, *_POD_STAGES)]
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from localnode.builder import Builder
 from localplane.errors import BuildFailed
 
-USER = "65532:65532"
-
 CONFINED = """
 root=$1; shift
 mount --bind "$root" "$root"

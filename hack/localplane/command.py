@@ -9,7 +9,8 @@ from . import binaries, kuberaychart
 from .exits import EXIT_FAILED, EXIT_TOOLS_MISSING, ended
 from .plane import Plane
 
-DEFAULT_STATE = Path(__file__).resolve().parents[2] / ".cache" / "controlplane"
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_STATE = ROOT / ".cache" / "controlplane"
 
 _DESCRIPTION = (
     "A real Kubernetes API server and etcd on this machine, for trying Velum and for its cluster tests. "
@@ -67,7 +68,7 @@ def _print_tool(arguments: argparse.Namespace) -> int:
 
 
 def _put_chart(_arguments: argparse.Namespace) -> int:
-    print(kuberaychart.package(Path(__file__).resolve().parents[2] / "charts" / "velum" / "charts", os.environ))
+    print(kuberaychart.package(ROOT / "charts" / "velum" / "charts", os.environ))
     return 0
 
 

@@ -1,16 +1,16 @@
-"""What can go wrong with the local control plane, as one tree.
+"""What can go wrong with the local control plane, and with the node and the images that stand on it, as one tree.
 
 LocalPlaneError
 ├── ToolsMissing     the machine lacks something: the text says what to install
 ├── AssetsInvalid    KUBEBUILDER_ASSETS does not hold the programs
-├── BuildFailed      Go is there but the build ended badly
+├── BuildFailed      the tools are there, but a program or an image could not be built
 ├── StateInvalid     a folder or file is not ours to touch
 └── StartFailed      a server ended or did not get ready; carries the tails of the logs
 """
 
 
 class LocalPlaneError(Exception):
-    """Anything that `hack/controlplane` reports as one message instead of a traceback."""
+    """Anything that a command reports as one message instead of a traceback."""
 
 
 class ToolsMissing(LocalPlaneError):
@@ -22,7 +22,7 @@ class AssetsInvalid(LocalPlaneError):
 
 
 class BuildFailed(LocalPlaneError):
-    """`go build` failed; the text ends with what it printed."""
+    """A build failed; the text ends with what it printed."""
 
 
 class StateInvalid(LocalPlaneError):

@@ -9,15 +9,12 @@ The upstream chart's CRDs lie in its crds/ folder, and so they do here: helm ins
 
 import gzip
 import io
-import json
 import os
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import BuildFailed, ToolsMissing
+from .gomodules import fetched
 
 MODULE = "github.com/ray-project/kuberay/ray-operator"
 VERSION = "1.5.1"
@@ -112,7 +109,7 @@ def package(charts: Path, environment: Mapping[str, str]) -> Path:
     target = charts / f"{NAME}-{VERSION}.tgz"
     if target.exists():
         return target
-    module = module_folder(environment)
+    module = fetched(f"{MODULE}@v{VERSION}", environment)
     files = {
         "Chart.yaml": _CHART,
         "values.yaml": _VALUES,
@@ -127,18 +124,6 @@ def package(charts: Path, environment: Mapping[str, str]) -> Path:
     scratch.write_bytes(_packed(files))
     scratch.replace(target)
     return target
-
-
-def module_folder(environment: Mapping[str, str]) -> Path:
-    """Where Go keeps the module, fetched if need be; its bytes are checked by Go's checksum database."""
-    go = shutil.which("go", path=environment.get("PATH"))
-    if go is None:
-        raise ToolsMissing("KubeRay's chart is made of its Go module, and there is no `go` on the PATH")
-    argv = [go, "mod", "download", "-json", f"{MODULE}@v{VERSION}"]
-    done = subprocess.run(argv, env=dict(environment), capture_output=True, text=True, check=False, cwd="/")
-    if done.returncode:
-        raise BuildFailed(f"{' '.join(argv)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _packed(files: Mapping[str, str]) -> bytes:
