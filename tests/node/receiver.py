@@ -29,4 +29,5 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+ThreadingHTTPServer.request_queue_size = 128  # not five: connections beyond it are lost without a word
 ThreadingHTTPServer(("", 8080), Handler).serve_forever()

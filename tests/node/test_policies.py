@@ -67,7 +67,7 @@ def _at(pods: tuple[str, ...], ports: tuple[int, ...] = PORTS) -> set[str]:
 
 
 API, RAY = {"api"}, ("head", "worker")
-ANYBODY = _at(("ingress",), (7000,)) | _at(("operator",), (9090,)) | _at(RAY, (8080,))
+ANYBODY = _at(("ingress",), (7000, 9090)) | _at(("operator",), (9090,)) | _at(RAY, (8080,))
 """The REST API, and metrics, as long as `metricsFrom` says nothing else."""
 UNBOUND = ANYBODY | API | _at(("neighbour", "stranger", "kuberay")) | _at(tuple(WORLD), WORLD_PORTS)
 ON_443 = _at(tuple(WORLD), (443,))
@@ -92,7 +92,7 @@ def places(cluster: Cluster) -> Iterator[dict[str, Place]]:
     node = Node(Path(os.environ["VELUM_CLUSTER"]), os.environ, print).inside()
     for address in WORLD.values():
         outside.run(node, ["ip", "address", "replace", f"{address}/32", "dev", "lo"], os.environ)
-    named = {"operator": {"metrics": 9090}, "ingress": {"http": 7000}}
+    named = {"operator": {"metrics": 9090}, "ingress": {"http": 7000, "metrics": 9090}}
     pods = [listener(name, where, labels, PORTS, named.get(name, {})) for name, (where, labels) in PODS.items()]
     addresses = [f"{address}:{port}" for address, port in product(WORLD.values(), WORLD_PORTS)]
     try:
