@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from velum.api.model import AnonymizationModel, Scale
+from velum.api.model import AnonymizationModel, ModelSpec, Scale
 from velum.settings import ServingSettings, Settings
 
 IMPORT_PATH = "velum_serve.app:build"
 DEPLOYMENT = "Anonymizer"
 
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - in a pod; who may come there is for the NetworkPolicy to say
+
+LEAST_CPU = 0.001
+"""Little enough to be nothing, and enough that it needs a node which has any."""
 
 UPSCALE_SECONDS = 1.0
 """How long load must last before a replica is added. A cold replica takes many times longer to start anyway."""
@@ -75,7 +78,7 @@ def _application(model: AnonymizationModel, settings: Settings) -> dict[str, Any
         "deployments": [
             {
                 "name": DEPLOYMENT,
-                "ray_actor_options": {"num_cpus": spec.cpu_millis / 1000, "num_gpus": spec.gpu_percent / 100},
+                "ray_actor_options": _takes(spec, off_the_head=bool(settings.serving.rayservice)),
                 "max_ongoing_requests": spec.scale.max_ongoing,
                 # Not among `args`: any change of those replaces all replicas, with the videos that they work on. Serve
                 # hands a change of this, and of what is beside it but the actor's options, to the replicas that run
@@ -85,6 +88,12 @@ def _application(model: AnonymizationModel, settings: Settings) -> dict[str, Any
             }
         ],
     }
+
+
+def _takes(spec: ModelSpec, *, off_the_head: bool) -> dict[str, float]:
+    """Return what a replica takes of its node. On the head of our own clusters, which has no storage, none may fit."""
+    cpus, gpus = spec.cpu_millis / 1000, spec.gpu_percent / 100
+    return {"num_cpus": cpus if cpus or gpus or not off_the_head else LEAST_CPU, "num_gpus": gpus}
 
 
 def _autoscaling(scale: Scale, *, in_advance: bool) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class TestSecurity:
             for name, pod in pods(helm.objects("--values", values, "--set=modelPacks.fetch={centerface}"))
             for each in containers(pod)
         }
-        bucket = {"velum-ingress/ingress", "head/ray-head", "worker cpu/ray-worker"}
+        bucket = {"velum-ingress/ingress", "worker cpu/ray-worker"}
         assert {name for name, secrets in found.items() if secrets == {"velum-bucket"}} == bucket
         assert found.pop("velum-operator/operator") == {"velum-bucket", "velum-webhook"}
         assert {name for name, secrets in found.items() if secrets} == bucket
@@ -135,7 +135,7 @@ class TestPods:
     def test_files_are_where_the_settings_say(self, rendered: list[Json]) -> None:
         claimed = "file:///var/lib/velum/" in str(of_kind(rendered, "ConfigMap"))
         for name, pod in pods(rendered):
-            if name.endswith(("-operator", "-ingress")) or _is_ray(name, pod):
+            if name.endswith(("-operator", "-ingress")) or name.startswith("worker "):
                 paths = {mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
                 assert ("/var/lib/velum" in paths) is claimed, name
 

@@ -91,7 +91,7 @@ def environment(objects: list[Json], part: str) -> dict[str, str]:
 
 
 class TestBucket:
-    @pytest.mark.parametrize("part", ["velum-operator", "velum-ingress", "head", "worker cpu"])
+    @pytest.mark.parametrize("part", ["velum-operator", "velum-ingress", "worker cpu"])
     def test_it_is_found_and_asked_with_the_secrets_keys(self, helm: Helm, bucket: Bucket, part: str) -> None:
         values = helmchart.CHART / "ci" / "s3-values.yaml"
         objects = helm.objects("--values", values, f"--set=storage.s3.endpoint={bucket.url}")
@@ -105,6 +105,19 @@ class TestBucket:
         assert bucket.asked[0][0] == "/velum/input/tasks/a/input"
         assert "Credential=AKID/" in bucket.asked[0][1]
         assert "/eu-central-1/s3/" in bucket.asked[0][1]
+
+
+class TestHead:
+    """Ray's head runs no replica; what looks through packs there, when a model is deployed, opens no storage."""
+
+    @pytest.mark.parametrize("values", helmchart.VALUES, ids=lambda file: file.name.removesuffix("-values.yaml"))
+    def test_it_has_neither_keys_nor_files(self, helm: Helm, values: Path) -> None:
+        given = dict(pods(helm.objects("--values", values)))
+        if "head" not in given:
+            pytest.skip("these values name a Ray that exists")
+        (head,) = given["head"]["spec"]["containers"]
+        assert not [each["name"] for each in head["env"] if each["name"].startswith("AWS_")]
+        assert "storage" not in {each["name"] for each in given["head"]["spec"]["volumes"]}
 
 
 ASK = """
@@ -133,7 +146,7 @@ except aiohttp.ClientConnectorCertificateError:
 class TestTrust:
     """Storage (obstore), and webhooks and URL sources (aiohttp), in the environment of the chart's pods."""
 
-    @pytest.mark.parametrize("part", ["velum-operator", "velum-ingress", "head", "worker cpu"])
+    @pytest.mark.parametrize("part", ["velum-operator", "velum-ingress", "worker cpu"])
     @pytest.mark.parametrize("given", [True, False])
     def test_a_sites_own_authority(
         self, helm: Helm, tls_bucket: Bucket, authority: credentials.Files, part: str, given: bool

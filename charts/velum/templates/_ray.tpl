@@ -10,11 +10,11 @@ app.kubernetes.io/part-of: velum
 velum.dev/ray: {{ include "velum.fullname" .root }}
 {{- end -}}
 
-{{/* What head and workers have in common. Takes (dict "root" $ "shm" … ). */}}
+{{/* What head and workers have in common. Storage is the workers' alone: on the head runs no replica, and what looks through
+packs there, when a model is deployed, opens none. */}}
 {{- define "velum.ray.env" -}}
 - name: RAY_TMPDIR # else Ray would follow TMPDIR, where KubeRay does not look for its logs
   value: /tmp
-{{- include "velum.storage.env" .root }}
 {{- with .extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -39,7 +39,6 @@ and put it onto the disk, into /tmp, where /dev/shm is smaller than that. */}}
   emptyDir:
     medium: Memory
     sizeLimit: {{ .shm }}
-{{- include "velum.storage.volume" .root }}
 {{- end -}}
 
 {{- define "velum.ray.mounts" -}}
@@ -49,7 +48,6 @@ and put it onto the disk, into /tmp, where /dev/shm is smaller than that. */}}
   mountPath: /home/velum
 - name: shared-mem
   mountPath: /dev/shm
-{{- include "velum.storage.mount" .root }}
 {{- end -}}
 
 {{/* Weights are fetched when a pod starts: other manifests want other pods. */}}
@@ -110,9 +108,7 @@ checksum/packs: {{ toYaml . | sha256sum }}
     - name: VELUM_CACHE
       value: /var/cache/velum
     {{- include "velum.trust.env" .root | nindent 4 }}
-  resources:
-    requests: {cpu: 100m, memory: 256Mi}
-    limits: {memory: 512Mi}
+  resources: {{- toYaml .root.Values.modelPacks.resources | nindent 4 }}
   securityContext: {{- include "velum.containerSecurity" .root | nindent 4 }}
   volumeMounts:
     - name: tmp
@@ -146,7 +142,9 @@ template:
       - name: ray-head
         image: {{ include "velum.image" (dict "root" . "image" .Values.images.worker) }}
         imagePullPolicy: {{ .Values.images.pullPolicy }}
-        env: {{- include "velum.ray.env" (dict "root" . "extraEnv" $head.extraEnv) | nindent 10 }}
+        env:
+          {{- include "velum.ray.env" (dict "root" . "extraEnv" $head.extraEnv) | nindent 10 }}
+          {{- include "velum.trust.env" . | nindent 10 }}
         ports:
           - {name: gcs, containerPort: 6379}
           - {name: dashboard, containerPort: 8265}
@@ -156,13 +154,15 @@ template:
         resources: {{- toYaml $head.resources | nindent 10 }}
         securityContext: {{- include "velum.containerSecurity" . | nindent 10 }}
         volumeMounts:
-          {{- include "velum.ray.mounts" (dict "root" .) | nindent 10 }}
+          {{- include "velum.ray.mounts" . | nindent 10 }}
+          {{- include "velum.trust.mount" . | nindent 10 }}
           {{- include "velum.ray.packs.mounts" (dict "root" . "readOnly" true) | nindent 10 }}
     {{- with include "velum.ray.packs.init" (dict "root" . "image" (include "velum.image" (dict "root" . "image" .Values.images.worker))) }}
     initContainers: {{- . | nindent 6 }}
     {{- end }}
     volumes:
-      {{- include "velum.ray.volumes" (dict "root" . "shm" $head.shmSize) | nindent 6 }}
+      {{- include "velum.ray.volumes" (dict "shm" $head.shmSize) | nindent 6 }}
+      {{- include "velum.trust.volume" . | nindent 6 }}
       {{- include "velum.ray.packs.volumes" . | nindent 6 }}
 {{- end -}}
 
@@ -231,6 +231,7 @@ template:
           - name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S # Ray's own 30 s would leave half of the time unused
             value: {{ max 0 (sub $root.Values.ray.terminationGracePeriodSeconds 10) | quote }}
           {{- include "velum.ray.env" (dict "root" $root "extraEnv" $group.extraEnv) | nindent 10 }}
+          {{- include "velum.storage.env" $root | nindent 10 }}
         ports:
           - {name: metrics, containerPort: 8080}
           - {name: serve, containerPort: 8000}
@@ -239,7 +240,8 @@ template:
         volumeMounts:
           - name: scratch
             mountPath: /var/tmp/velum
-          {{- include "velum.ray.mounts" (dict "root" $root) | nindent 10 }}
+          {{- include "velum.ray.mounts" $root | nindent 10 }}
+          {{- include "velum.storage.mount" $root | nindent 10 }}
           {{- include "velum.ray.packs.mounts" (dict "root" $root "readOnly" true) | nindent 10 }}
     {{- with include "velum.ray.packs.init" (dict "root" $root "image" $named) }}
     initContainers: {{- . | nindent 6 }}
@@ -248,7 +250,8 @@ template:
       - name: scratch
         emptyDir:
           sizeLimit: {{ $group.scratchSize | default $root.Values.ray.scratchSize }}
-      {{- include "velum.ray.volumes" (dict "root" $root "shm" ($group.shmSize | default "1Gi")) | nindent 6 }}
+      {{- include "velum.ray.volumes" (dict "shm" ($group.shmSize | default "1Gi")) | nindent 6 }}
+      {{- include "velum.storage.volume" $root | nindent 6 }}
       {{- include "velum.ray.packs.volumes" $root | nindent 6 }}
 {{- end -}}
 

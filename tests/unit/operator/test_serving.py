@@ -107,6 +107,20 @@ def test_deployed_in_advance_it_takes_nothing_that_nobody_asked_for(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("fields", "cpus"), [({}, 1.0), ({"cpuMillis": 0}, 0.001), ({"cpuMillis": 0, "gpuPercent": 50}, 0)]
+)
+def test_under_kuberay_no_replica_fits_on_the_head(tmp_path: Path, fields: dict[str, int], cpus: float) -> None:
+    """It has no CPUs, no GPUs, and no storage."""
+    config = build_serving_config([model(**fields)], settings(tmp_path, serving={"rayservice": "velum-ray"}))
+    assert config["applications"][0]["deployments"][0]["ray_actor_options"]["num_cpus"] == cpus
+
+
+def test_elsewhere_a_replica_may_take_nothing(given: Settings) -> None:
+    (application,) = build_serving_config([model(cpuMillis=0)], given)["applications"]
+    assert application["deployments"][0]["ray_actor_options"]["num_cpus"] == 0
+
+
+@pytest.mark.parametrize(
     ("url", "port"), [("http://velum-serve-svc:8000", 8000), ("http://velum-serve-svc", 80), ("https://ray", 443)]
 )
 def test_under_kuberay_every_pod_listens_and_no_service(tmp_path: Path, url: str, port: int) -> None:
