@@ -3,14 +3,13 @@
 The controller itself runs on a real node only (`hack/cluster e2e`).
 """
 
-import json
 import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from localplane.errors import LocalPlaneError
+from localplane.gomodules import fetched
 from support.apiserver import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +20,6 @@ NAME = "velum"
 """Of the RayService in `template`."""
 
 CONFIGMAP = "velum-ray"
-DOWNLOAD_SECONDS = 120
 SERVED_SECONDS = 30
 
 
@@ -31,17 +29,11 @@ class NoModule(Exception):
 
 def crd() -> Path:
     """Return the file with the RayService's definition of the pinned version. Raises NoModule."""
-    go = shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/go/bin"]))
-    if go is None:
-        raise NoModule("there is no go, with which KubeRay's definitions are fetched")
-    argv = [go, "mod", "download", "-json", MODULE]
     try:
-        done = subprocess.run(argv, cwd=PINNED, capture_output=True, text=True, check=False, timeout=DOWNLOAD_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise NoModule(f"{' '.join(argv)}: no end after {DOWNLOAD_SECONDS} s") from error
-    if done.returncode:
-        raise NoModule(f"{' '.join(argv)}: {done.stderr or done.stdout}")
-    return Path(json.loads(done.stdout)["Dir"]) / "config" / "crd" / "bases" / "ray.io_rayservices.yaml"
+        module = fetched(MODULE, os.environ, PINNED)
+    except LocalPlaneError as error:
+        raise NoModule(str(error)) from error
+    return module / "config" / "crd" / "bases" / "ray.io_rayservices.yaml"
 
 
 def install(plane: ControlPlane) -> None:

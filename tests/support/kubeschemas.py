@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from localplane.errors import LocalPlaneError
+from localplane.gomodules import fetched
 from support import helmchart
 
 Json = dict[str, Any]
@@ -33,14 +33,10 @@ class NoSchemas(Exception):
 
 def module(path: str, pinned: Path) -> Path:
     """Where Go keeps a module of the version that a go.mod pins. Raises NoSchemas."""
-    go = shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/go/bin"]))
-    if go is None:
-        raise NoSchemas("there is no go, with which the descriptions of Kubernetes' kinds are fetched")
-    argv = [go, "mod", "download", "-json", path]
-    done = subprocess.run(argv, cwd=pinned, capture_output=True, text=True, check=False, timeout=240)
-    if done.returncode:
-        raise NoSchemas(f"{' '.join(argv)}: {done.stderr or done.stdout}")
-    return Path(json.loads(done.stdout)["Dir"])
+    try:
+        return fetched(path, os.environ, pinned)
+    except LocalPlaneError as error:
+        raise NoSchemas(str(error)) from error
 
 
 def write(folder: Path) -> str:

@@ -1,9 +1,8 @@
 """skaffold.yaml: every path, stage and value that it names is there, and Skaffold's own schema takes it."""
 
 import json
+import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+
+from localplane.errors import LocalPlaneError
+from localplane.gomodules import fetched
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = "github.com/GoogleContainerTools/skaffold/v2@v2.16.1"
@@ -102,20 +104,13 @@ def test_forwarded_ports_are_of_services_by_the_releases_name(whole: dict[str, A
 
 
 @pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def schemas() -> Path:
     """Skaffold's schemas, out of its Go module."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("Skaffold's schema is in its Go module, and there is no go here")
-    folder = tmp_path_factory.mktemp("skaffold")
-    argv = [go, "mod", "download", "-json", MODULE]
     try:
-        told = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"{MODULE} did not come within 200 s")
-    if told.returncode:
-        pytest.skip(f"{MODULE} cannot be fetched: {told.stdout.strip() or told.stderr.strip()}")
-    return Path(json.loads(told.stdout)["Dir"]) / "docs-v2" / "content" / "en" / "schemas"
+        module = fetched(MODULE, os.environ)
+    except LocalPlaneError as error:
+        pytest.skip(f"Skaffold's schema is in its Go module: {error}")
+    return module / "docs-v2" / "content" / "en" / "schemas"
 
 
 def test_skaffold_takes_it(config: dict[str, Any], schemas: Path) -> None:
