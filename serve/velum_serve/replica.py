@@ -11,13 +11,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Literal
 
-import cv2
 from pydantic import ValidationError
 
 from velum.api.reasons import Reason
 from velum.storage import Storage
 from velum.tasks.order import Failed, WorkOrder
-from velum_pipeline import pipeline
+from velum_pipeline import pipeline, process
 from velum_pipeline.detect import Runtime
 from velum_pipeline.detections import Detections
 from velum_pipeline.options import Limits, Options
@@ -75,7 +74,7 @@ class Replica:
         offer: Offer = nobody,
     ) -> None:
         """Load the weights; takes seconds. Raises what `ReplicaArguments.registry` and `PackRegistry.load` raise."""
-        cv2.setNumThreads(1)  # pictures run beside each other in threads of ours; OpenCV's own would fight them
+        process.prepare()
         threads = arguments.threads or cpus
         pixels = {"batch_pixels": GPU_BATCH_PIXELS} if provider == "cuda" else {}
         runtime = Runtime(threads=threads, provider=provider, **pixels)
