@@ -67,7 +67,8 @@ def _node(
     taints: list[Json] | None = None,
     devices: dict[str, int] | None = None,
 ) -> Json:
-    room = {"cpu": "16", "memory": "64Gi", "pods": "110", **{key: str(count) for key, count in (devices or {}).items()}}
+    room = {"cpu": "16", "memory": "64Gi", "ephemeral-storage": "500Gi", "pods": "110"}
+    room |= {key: str(count) for key, count in (devices or {}).items()}
     known = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone}
     return {
         "apiVersion": "v1",
