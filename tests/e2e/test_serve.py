@@ -269,6 +269,9 @@ class OtherRay(LocalRay):
         rest = {name: value for name, value in super().env.items() if not name.startswith("RAY_AUTH")}
         return {**rest, **self._environment}
 
+    def _write_token(self) -> None:
+        self.token = self._environment.get("RAY_AUTH_TOKEN", "")
+
 
 @pytest.mark.parametrize(
     ("environment", "bare"),
@@ -279,7 +282,6 @@ async def test_what_another_ray_wants_is_what_replicas_want(
     environment: dict[str, str], bare: int, tmp_path: Path
 ) -> None:
     async with OtherRay(tmp_path / "ray", **environment) as ray, aiohttp.ClientSession() as session:
-        ray.token = environment.get("RAY_AUTH_TOKEN", "")
         made = Cluster(ray, tmp_path, session)
         await made.deploy(made.application("default"))
         await until(made.running, "the application")
