@@ -5,25 +5,32 @@ ingress's no kopf.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from kubernetes.aio.client import ApiextensionsV1Api
-from kubernetes.aio.client.exceptions import ApiException
-
-from velum.api.crd import build
+from velum.api.crd import KINDS, build
 from velum.clock import SystemClock
 from velum.errors import NotFound, Unavailable
 from velum.settings import Settings
 from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
+from velum.tasks.kubernetes.collection import Collection
+from velum.tasks.kubernetes.refusals import PART
 from velum_cli.signals import Signals
 
 __all__ = ["kubernetes_store", "run_ingress", "run_operator"]
 
+MANAGER = "velum"
+"""Our name as a field manager."""
+
 CRD_WAIT_SECONDS = 15
 """The API server serves a new resource type within a second or two."""
+
+LOOK_SECONDS = 0.2
+"""Between looks at whether it does."""
 
 
 @asynccontextmanager
@@ -44,34 +51,27 @@ async def kubernetes_store(
         yield store
 
 
-async def _install_crds(client: object) -> None:
-    api = ApiextensionsV1Api(client)
-    for kind in ("AnonymizationTask", "AnonymizationModel"):
-        definition = build(kind)
-        name = definition["metadata"]["name"]
-        try:
-            await api.patch_custom_resource_definition(
-                name,
-                definition,
-                field_manager="velum",
-                force=True,
-                _content_type="application/apply-patch+yaml",
-            )
-        except ApiException as error:
-            raise Unavailable("the Kubernetes API server", f"cannot apply {name}: {error.reason}") from error
+async def _install_crds(client: Any) -> None:
+    api, resource, kind = "/apis/apiextensions.k8s.io/v1", "customresourcedefinitions", "resource type"
+    types = Collection(client, api=api, resource=resource, kind=kind, namespace="")
+    for definition in map(build, KINDS):
+        await types.apply(definition["metadata"]["name"], definition, manager=MANAGER)
 
 
 async def _served(store: KubernetesStore) -> None:
-    """Wait until a new resource type is served."""
-    async with asyncio.timeout(CRD_WAIT_SECONDS):
-        while True:
-            try:
-                await store.list(limit=1)
-                await store.list_models()
-            except (NotFound, Unavailable):
-                await asyncio.sleep(0.2)
-            else:
-                return
+    """Wait until new resource types are served. Raises Unavailable."""
+    end = time.monotonic() + CRD_WAIT_SECONDS
+    while True:
+        try:
+            await store.list(limit=1)
+            await store.list_models()
+        except (NotFound, Unavailable) as error:
+            if time.monotonic() > end:
+                why = f"its resource types are installed, and not served {CRD_WAIT_SECONDS} s later: {error}"
+                raise Unavailable(PART, why) from error
+            await asyncio.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 async def run_operator(settings: Settings, kubeconfig: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""One kind of resource in one namespace, as plain JSON over the official client's connection.
+"""One kind of resource, in one namespace as a rule, as plain JSON over the official client's connection.
 
 The client's generated methods turn every answer into model objects and back; on the path of each task that costs more
 than the request. So this uses the client for what is hard to get right (TLS, credentials and their renewal, proxies,
@@ -38,9 +38,9 @@ class Collection:
         self, client: Any, *, api: str, resource: str, kind: str, namespace: str, remedy: str = OUR_TYPES
     ) -> None:
         """`api`: as in `/apis/velum.dev/v1alpha1`. `resource`: the plural. `kind`: its name in our errors.
-        `remedy`: what to do when the server does not know the type."""
+        `namespace`: empty for a kind that is in none. `remedy`: what to do when the server does not know the type."""
         self._client = client
-        self._path = f"{api}/namespaces/{quote(namespace, safe='')}/{resource}"
+        self._path = f"{api}/namespaces/{quote(namespace, safe='')}/{resource}" if namespace else f"{api}/{resource}"
         group = api.split("/")[2] if api.startswith("/apis/") else ""
         self._resource = f"{resource}.{group}" if group else resource
         self._kind = kind

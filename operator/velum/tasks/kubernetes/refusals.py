@@ -48,8 +48,8 @@ def refusal(request: Request, code: int, body: bytes) -> VelumError | Expired:
         case 400 | 413:
             return InvalidInput(request.kind, message)
         case 401 | 403:
-            where = f"in namespace {request.namespace}"
-            return Unavailable(PART, f"not allowed to {request.verb} {request.resource} {where}: {message}")
+            where = f" in namespace {request.namespace}" if request.namespace else ""
+            return Unavailable(PART, f"not allowed to {request.verb} {request.resource}{where}: {message}")
         case 404:
             return _not_found(request, status, message)
         case 409 if status.get("reason") == "AlreadyExists":
