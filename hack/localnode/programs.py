@@ -4,12 +4,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from localplane import servers
+
 from . import addresses, policies
 from .configuration import Layout
 from .credentials import CONTROLLERS, KUBELET, SCHEDULER
 
-ETCD_SOCKET = "etcd:2379"  # etcd wants host:port even of a unix socket; it lies in the cluster's folder
-_ETCD_PEERS = "etcd:2380"
 _API = f"{addresses.NODE}:{addresses.API_PORT}"
 
 
@@ -26,8 +26,8 @@ def everything(layout: Layout, built: Path) -> list[Program]:
     """All servers of the node in the order in which they are started; `built` is the folder of the programs."""
     after_api = f"tcp:{_API}"
     return [
-        Program("etcd", _etcd(built)),
-        Program("kube-apiserver", _kube_apiserver(layout, built), str(layout.folder / ETCD_SOCKET)),
+        Program("etcd", tuple(servers.etcd(built))),
+        Program("kube-apiserver", _kube_apiserver(layout, built), str(layout.folder / servers.ETCD_SOCKET)),
         Program("containerd", (str(built / "containerd"), f"--config={layout.etc / 'containerd.toml'}")),
         Program("kube-controller-manager", _controller_manager(layout, built), after_api),
         Program("kube-scheduler", _scheduler(layout, built), after_api),
@@ -48,26 +48,11 @@ def write(layout: Layout, built: Path) -> None:
     (layout.folder / "programs.json").write_text(json.dumps(plan, indent=1) + "\n")
 
 
-def _etcd(built: Path) -> tuple[str, ...]:
-    return (
-        str(built / "etcd"),
-        "--name=velum",
-        "--data-dir=etcd-data",
-        f"--listen-client-urls=unix://{ETCD_SOCKET}",
-        f"--advertise-client-urls=unix://{ETCD_SOCKET}",
-        f"--listen-peer-urls=unix://{_ETCD_PEERS}",
-        f"--initial-advertise-peer-urls=unix://{_ETCD_PEERS}",
-        f"--initial-cluster=velum=unix://{_ETCD_PEERS}",
-        "--unsafe-no-fsync",  # thrown away by `down`: nothing to protect from a power cut
-        "--log-level=warn",
-    )
-
-
 def _kube_apiserver(layout: Layout, built: Path) -> tuple[str, ...]:
     files = layout.credentials
     return (
         str(built / "kube-apiserver"),
-        f"--etcd-servers=unix://{ETCD_SOCKET}",
+        f"--etcd-servers=unix://{servers.ETCD_SOCKET}",
         f"--bind-address={addresses.NODE}",
         f"--advertise-address={addresses.NODE}",
         f"--secure-port={addresses.API_PORT}",
