@@ -105,7 +105,7 @@ def anonymize(
 ) -> None:
     """Anonymize pictures and videos without a server. Exit status 1 when one of them could not be."""
     from velum_cli import anonymize as local  # noqa: PLC0415
-    from velum_cli.packs import require_classes, require_ready  # noqa: PLC0415
+    from velum_cli.offer import require_classes, require_ready  # noqa: PLC0415
     from velum_cli.results import is_video, targets  # noqa: PLC0415
 
     with spoken():

@@ -31,7 +31,7 @@ from velum_cli import listen
 from velum_cli.encoders import usable
 from velum_cli.folders import DataFolder, cache_folder
 from velum_cli.local import for_controller, with_folders
-from velum_cli.packs import DEFAULT_MODEL, VIDEO_MODEL, Offer, offered
+from velum_cli.offer import DEFAULT_MODEL, VIDEO_MODEL, Offer, offered
 from velum_cli.sample import sample_picture
 from velum_cli.selfcheck import counted, self_check
 from velum_cli.signals import Signals

@@ -18,7 +18,7 @@ SPENT = Path(__file__).resolve().parent / "spent.py"
 VELUM = ROOT / ".venv" / "bin" / "velum"
 SAME_WEIGHTS = Path(__file__).resolve().parents[1] / "peer" / "same_weights"
 FAST_EVERY = 3
-"""As the model object-detection-v2 has it (velum_cli.packs)."""
+"""As the model object-detection-v2 has it (velum_cli.offer)."""
 LAST = 300
 """Characters of what a command said last that an error repeats."""
 

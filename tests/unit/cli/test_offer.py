@@ -9,7 +9,7 @@ from support.labelled import bright_network, write_pack
 from velum.api.model import AnonymizationModel, ModelSpec
 from velum.errors import InvalidInput
 from velum.settings import Settings
-from velum_cli.packs import VIDEO_MODEL, offered, require_classes, require_ready
+from velum_cli.offer import VIDEO_MODEL, offered, require_classes, require_ready
 from velum_pipeline.detect.errors import ClassNotFound
 from velum_pipeline.options import ObjectClass
 from velum_pipeline.packs import PackNotFound, WeightsMissing
