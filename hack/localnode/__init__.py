@@ -9,6 +9,6 @@ Read it in this order: `parts` (where the programs come from), `machine` (what m
 command lines), `policies` (what enforces NetworkPolicies), `inside` (the first process, which keeps the others
 running), `outside` (the machine's end of the wire, control groups), `node` (up, down, status) with its `record`,
 `leftovers` (what a cluster could have left on the machine), `archives` and `addons` (images of one program, CoreDNS),
-`trial` (images brought in, and tests/node).
-`images`, `imagebase`, `builder` and `imagetrial` build our own images.
+`trial` (images brought in, and tests/node). `fleet` needs none of this: it is a cluster of which only the control plane
+is real, for tests/fleet. `images`, `imagebase`, `builder` and `imagetrial` build our own images (`hack/images`).
 """

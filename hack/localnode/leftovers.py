@@ -11,6 +11,7 @@ from pathlib import Path
 from . import addresses, machine, outside
 
 _SAVES = (("iptables-save",), ("ip6tables-save",), ("ipset", "save"))
+_OURS = str(addresses.CLUSTER.network_address).rsplit(".", 2)[0] + "."  # how every address of the cluster begins
 _PROCESSES = ("containerd", "containerd-shim", "kubelet", "kube-", "etcd", "coredns")
 
 
@@ -30,18 +31,16 @@ def traces(folder: Path, environment: Mapping[str, str]) -> list[str]:
 
 def _routes(environment: Mapping[str, str]) -> list[str]:
     lines = machine.output(["ip", "-4", "route", "show", "table", "all"], environment).splitlines()
-    prefix = str(addresses.CLUSTER.network_address).rsplit(".", 2)[0] + "."
-    return [line for line in lines if f" {prefix}" in f" {line}"]
+    return [line for line in lines if f" {_OURS}" in f" {line}"]
 
 
 def _rules(environment: Mapping[str, str]) -> list[str]:
     """Firewall rules and sets with our addresses: other clusters on this machine may have KUBE- chains of their own."""
-    prefix = str(addresses.CLUSTER.network_address).rsplit(".", 2)[0] + "."
     env = {**environment, "PATH": machine.search_path(environment)}
     rules: list[str] = []
     for command in _SAVES:
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        rules += [line for line in done.stdout.splitlines() if prefix in line]
+        rules += [line for line in done.stdout.splitlines() if _OURS in line]
     return rules
 
 
