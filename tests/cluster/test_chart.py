@@ -35,6 +35,7 @@ EXTERNAL = [
     "--set=ray.external.url=http://ray:8000",
 ]
 CLUSTERS = "rayclusters.ray.io"
+LEASE = {"name": "velum-operator"}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,9 @@ class TestRelease:
         status = ["--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Running","attempt":3}}']
         plane.kubectl("patch", "anontask", "running", "-n", "privacy", *status)
         before = plane.get("anontask", "running", "-n", "privacy")
+        # As the operator makes it. Its uid is who the installation is: with another one files would be nobody's.
+        plane.apply({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": LEASE}, namespace="privacy")
+        lease = plane.get("lease", LEASE["name"], "-n", "privacy")["metadata"]["uid"]
         installed(helm, plane, "upgrade", *EXTERNAL, "--set=settings.limit.queue=5")
         assert plane.get("anontask", "running", "-n", "privacy") == before
         where = [f"--kubeconfig={plane.kubeconfig}", "--namespace=privacy"]
@@ -128,6 +132,7 @@ class TestRelease:
         }
         installed(helm, plane, "install", *EXTERNAL)
         assert plane.get("anontask", "running", "-n", "privacy") == before
+        assert plane.get("lease", LEASE["name"], "-n", "privacy")["metadata"]["uid"] == lease
 
     def test_the_volume_stays(self, helm: Helm, plane: Any) -> None:
         where = [f"--kubeconfig={plane.kubeconfig}", "--namespace=privacy"]

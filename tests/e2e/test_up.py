@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import httpx
@@ -113,6 +114,23 @@ def test_ctrl_c_answers_who_waits(tmp_path: Path) -> None:
         answer = waiting.result()
     assert answer.status_code in (200, 202), answer.text  # 200 if the first replica was faster than the signal
     assert answer.json()["id"]
+    assert "Traceback" not in velum.log
+
+
+def test_ctrl_c_lets_an_upload_end_and_a_second_one_does_not(tmp_path: Path) -> None:
+    with VelumUp(tmp_path, ["--no-self-check"]) as velum:
+        where = urlsplit(velum.url)
+        with socket.create_connection((where.hostname, where.port), timeout=60) as client:
+            head = f"POST /v1/file?face=1 HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-length: 100000\r\n"
+            client.sendall(f"{head}content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\n".encode())
+            until(lambda: "velum_http_requests_total" in httpx.get(f"{velum.url}/metrics").text, 30, "it answers")
+            velum.process.send_signal(signal.SIGINT)
+            until(lambda: "may go on for 600 s; another signal ends them" in velum.log, 30, "it says that it waits")
+            assert velum.process.poll() is None
+            began = time.monotonic()
+            assert velum.stop(signal.SIGINT) == 0
+            assert time.monotonic() - began < 30
+            assert b" 503 " in client.recv(1000).splitlines()[0]
     assert "Traceback" not in velum.log
 
 
