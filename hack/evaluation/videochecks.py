@@ -21,6 +21,7 @@ from velum_pipeline.video.planes import samples
 from velum_pipeline.video.probe import probe
 from velum_pipeline.video.reader import decoded
 from velum_pipeline.video.segments import Segment
+from velum_pipeline.video.trial import fitted
 from velum_pipeline.video.wishes import Wishes
 from velum_pipeline.video.work import work
 
@@ -59,6 +60,7 @@ def passed(source: Path, target: Path, parts: int = 3, encoding: Encoding = DEFA
     opener = reader(source)
     video = probe(opener)
     starts = sorted({video.frames * part // parts for part in range(parts)})
+    encoding = fitted(opener, video, encoding, threads=1)
     wishes = Wishes(NOTHING_HIDDEN, encoding, source.name, key=bytes(16), threads=1)
     done: list[SegmentResult] = []
     with TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +16,7 @@ from velum_pipeline.video.part import SegmentResult
 from velum_pipeline.video.records import Assembled, Records, assemble
 from velum_pipeline.video.segments import SEGMENT_FRAMES, Segment, segments
 from velum_pipeline.video.source import Opener
+from velum_pipeline.video.trial import fitted
 from velum_pipeline.video.wishes import Wishes
 from velum_pipeline.video.work import work
 
@@ -57,6 +58,9 @@ def anonymize(
         def keep(_: Segment, result: SegmentResult) -> None:
             parts.append(result)
 
+        if wishes.options.method is not Method.DETECT:
+            encoding = fitted(opener, video, wishes.encoding, threads=wishes.threads, folder=folder)
+            wishes = replace(wishes, encoding=encoding)
         run = segments(video, segment_frames)
         work(opener, video, run, wishes, detect, keep, folder=folder, progress=progress, cancelled=cancelled)
         skipped = sum(part.skipped for part in parts)

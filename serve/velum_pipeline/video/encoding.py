@@ -5,7 +5,8 @@ below. 90, the default, is where a picture cannot be told from its source: with 
 720p street video at 1.03 times its size, 48 to 50 dB on 2560x1920 (docs/video.md has the table).
 
 Up to the default quality the size is held as well: no more than CAP times the source's bit rate, for which the rate
-factor may rise by GIVE and no further. A scene that needs more gets it: size is a wish, the picture is the product.
+factor may rise by GIVE and no further. A scene that needs more gets it. A video all of which needs more, because its
+source was coded by a newer codec at a low rate, gets a rate factor of its own instead of a cap (see `trial`).
 """
 
 from __future__ import annotations
@@ -94,12 +95,16 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
 class Encoding:
     """How videos are encoded. codec: a key of CODECS. preset: one of the codec's. quality: 0..100.
 
+    factor: the rate factor that was found for the video by a trial, with which nothing else holds its size; None: as
+    the quality says.
+
     Raises UnsupportedEncoder for an unknown codec or preset, OptionError for a quality out of range.
     """
 
     codec: str = "x264"
     preset: str = "veryfast"
     quality: int = DEFAULT_QUALITY
+    factor: float | None = None
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
@@ -130,8 +135,8 @@ def pixel_format(encoding: Encoding, video: Video) -> str:
 
 
 def largest_rate(encoding: Encoding, video: Video) -> int | None:
-    """Bits per second that the encoding is to stay below on average; None above the default quality."""
-    if encoding.quality > DEFAULT_QUALITY or not video.size or video.seconds <= 0:
+    """Bits per second to stay below on average; None above the default quality, and with a rate factor of its own."""
+    if encoding.factor is not None or encoding.quality > DEFAULT_QUALITY or not video.size or video.seconds <= 0:
         return None
     return max(int(CAP * 8 * video.size / video.seconds), LEAST_RATE)
 
@@ -142,7 +147,7 @@ def options(encoding: Encoding, video: Video, threads: int) -> dict[str, str]:
     They do not depend on the segment, so that all segments get the same parameter sets.
     """
     facts = encoding.facts
-    factor = facts.rate_factor(encoding.quality)
+    factor = facts.rate_factor(encoding.quality) if encoding.factor is None else encoding.factor
     wished = {"preset": encoding.preset, facts.setting: f"{factor:g}"}
     most = largest_rate(encoding, video)
     if most is not None and encoding.codec != "svtav1":  # its rate factor takes no bound on the rate in one pass

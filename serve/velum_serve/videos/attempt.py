@@ -24,6 +24,8 @@ from velum_pipeline.video.description import Video
 from velum_pipeline.video.encoder import require
 from velum_pipeline.video.probe import VideoLimits, probe
 from velum_pipeline.video.segments import SEGMENT_FRAMES, segments
+from velum_pipeline.video.source import Opener
+from velum_pipeline.video.trial import fitted
 from velum_serve.folder import AttemptFolder
 from velum_serve.reasons import failure
 from velum_serve.source import Kept
@@ -79,7 +81,7 @@ async def run_video(
     async with _work_folder(order, tools.storage.outputs):
         await _require_possible(options, tools)
         with stage("reading the video"):
-            plan, video = await _plan(order, kept, tools)
+            plan, video = await _plan(order, kept, options, tools)
         result = await _made(order, kept, plan, video, options, tools, folder, told)
         seconds = time.perf_counter() - started
         manifest = Manifest(uid=order.uid, media_type=video.media_type.mime, result=result, seconds=seconds)
@@ -126,7 +128,7 @@ async def _require_possible(options: Options, tools: VideoTools) -> None:
         await in_thread(tools.threads, lambda _: require(tools.settings.codec))
 
 
-async def _plan(order: WorkOrder, kept: Kept, tools: VideoTools) -> tuple[Plan, Video]:
+async def _plan(order: WorkOrder, kept: Kept, options: Options, tools: VideoTools) -> tuple[Plan, Video]:
     """Return the plan that is there, else a new one."""
     settings = tools.settings
     spec = order.spec.model_dump(mode="json", exclude={"suspend", "webhook", "destination", "source"})
@@ -139,9 +141,19 @@ async def _plan(order: WorkOrder, kept: Kept, tools: VideoTools) -> tuple[Plan, 
     ranges = tools.runs.ranges(tools.runs.source_at(kept))
     with ranges.trusted():
         video = await in_thread(tools.threads, lambda stopped: probe(ranges.opener(stopped), tools.limits))
-    plan = plans.new_plan(wishes, segments(video, tools.segment_frames))
+        find = partial(_factor, video, options, settings)
+        factor = await in_thread(tools.threads, lambda stopped: find(ranges.opener(stopped)))
+    plan = plans.new_plan(wishes, segments(video, tools.segment_frames), factor)
     await plans.save(outputs, order.work, plan, video)
     return plan, video
+
+
+def _factor(video: Video, options: Options, settings: VideoSettings, opener: Opener) -> float | None:
+    """Return the rate factor that all of the video's segments are written with, None where the settings tell it."""
+    if options.method is Method.DETECT:
+        return None
+    encoding = settings.encoding(options.quality)
+    return fitted(opener, video, encoding, threads=settings.threads, folder=settings.folder).factor
 
 
 async def _made(

@@ -45,7 +45,8 @@ class Plan(BaseModel):
     """What is done with a video.
 
     wishes: a hash of all that decides what its parts look like. segments: [first, stop) of each, in frames. key: 16
-    secret bytes in hex; they never leave the work folder, which goes when the result is there.
+    secret bytes in hex; they never leave the work folder, which goes when the result is there. factor: the encoder's
+    rate factor that was found for this video, None where it has none of its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +55,7 @@ class Plan(BaseModel):
     wishes: str
     key: str
     segments: tuple[tuple[int, int], ...]
+    factor: float | None = None
 
     @property
     def covers_key(self) -> bytes:
@@ -74,10 +76,11 @@ def fingerprint(*wishes: object) -> str:
     return hashlib.sha256(json.dumps(wishes, sort_keys=True).encode()).hexdigest()
 
 
-def new_plan(wishes: str, segments: Sequence[Segment]) -> Plan:
+def new_plan(wishes: str, segments: Sequence[Segment], factor: float | None = None) -> Plan:
     """Return a plan that no other one is like."""
     cut = tuple((each.first, each.stop) for each in segments)
-    return Plan(id=secrets.token_hex(8), wishes=wishes, key=secrets.token_hex(KEY_BYTES), segments=cut)
+    key = secrets.token_hex(KEY_BYTES)
+    return Plan(id=secrets.token_hex(8), wishes=wishes, key=key, segments=cut, factor=factor)
 
 
 async def save(store: BlobStore, work: str, plan: Plan, video: Video) -> None:

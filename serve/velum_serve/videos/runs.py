@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -213,7 +213,7 @@ class Runs:
         settings, options = self._settings, pipeline_options(spec)
         return Wishes(
             options=options,
-            encoding=settings.encoding(options.quality),
+            encoding=replace(settings.encoding(options.quality), factor=plan.factor),
             name=filename(spec),
             key=plan.covers_key,
             every=settings.every,
