@@ -17,9 +17,9 @@ from velum.tasks.store import SecretHeader
 
 Json = dict[str, Any]
 
-leaves = st.none() | st.booleans() | st.integers() | st.sampled_from(["", "text"]) | st.lists(st.integers(), max_size=2)
+leaves = st.booleans() | st.integers() | st.sampled_from(["", "text"]) | st.lists(st.integers(), max_size=2)
 values = st.recursive(
-    leaves.filter(lambda leaf: leaf is not None),
+    leaves,
     lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=4),
     max_leaves=8,
 )
