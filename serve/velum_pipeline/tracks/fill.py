@@ -60,6 +60,13 @@ class Filled:
     growth: Floats
     boxes: Boxes
 
+    def beyond(self, least: Ids) -> Filled:
+        """The boxes at least so many frames (K,) from their hits."""
+        kept = self.away >= least[self.of]
+        rows = (self.of, self.times, self.nearest, self.away)
+        of, times, nearest, away = (each[kept] for each in rows)
+        return Filled(of, times, nearest, away, self.inner[kept], self.growth[kept], self.boxes[kept])
+
 
 def extend(nodes: Nodes, ids: Ids, forward: bool, counts: Ids, motion: int, luma: Luma | None) -> Filled:
     """The ``counts`` (K,) frames after hits ``ids`` (K,), or before them; ``motion``: frames to take a speed over.

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.detections import Detections, Floats, Mask, Masks
-from velum_pipeline.tracks import fill, links, outlines, trails
+from velum_pipeline.tracks import fill, links, outlines, rivals
 from velum_pipeline.tracks.follow import Luma
-from velum_pipeline.tracks.nodes import FAR, NONE, Ids, Look, Nodes
+from velum_pipeline.tracks.nodes import NONE, Ids, Look, Nodes
 from velum_pipeline.tracks.scenes import Scenes
 from velum_pipeline.tracks.windows import Windows
 
@@ -28,7 +28,8 @@ class Rows:
     """R objects in one frame.
 
     boxes: float32 (R, 4). scores: float32 (R,). tracks: (R,) numbers of this lane, of no meaning beyond it. seen: of
-    all of them. keys: (R, 3, 2) ordinal and row of up to three detections of the track, NONE where there are fewer.
+    all of them. keys: (R, 3, 2) ordinal and row of up to three detections of the track, NONE where there are fewer;
+    rows below NONE are of tracks that cover what another may hide.
     """
 
     boxes: NDArray[np.float32]
@@ -109,35 +110,25 @@ class Lane:
     def _seek(self, index: int) -> None:
         look = self._looks[index]
         links.rate_ends(self._nodes, look, self._windows.motion)
-        earliest = max(look.ordinal - self._windows.gap, self._scenes.begin(look.ordinal))
-        first = index
-        while first and self._looks[first - 1].ordinal >= earliest:
-            first -= 1
-        links.seek_ends(self._nodes, look, self._looks[first].first, self._windows.motion, self._windows.gap)
+        links.seek_ends(self._nodes, look, self._earliest(index), self._windows.motion, self._windows.gap)
+
+    def _earliest(self, index: int) -> int:
+        """The first node that a link over a hole may lead to this look from."""
+        ordinal = self._looks[index].ordinal
+        earliest = max(ordinal - self._windows.gap, self._scenes.begin(ordinal))
+        while index and self._looks[index - 1].ordinal >= earliest:
+            index -= 1
+        return self._looks[index].first
 
     def _join(self, index: int) -> None:
         look = self._looks[index]
         links.join(self._nodes, look)
-        count_weak(self._nodes, look, self._windows.weak)
-
-    def _part(self, look: Look, luma: Luma) -> None:
-        """Undo links from this look over holes where two objects are seen: both then are covered beyond their ends.
-
-        Not before it is settled which detections count: there are many more that do not.
-        """
-        nodes, ids = self._nodes, look.ids
-        boxes, clock, after = nodes.boxes, nodes["time"], nodes["after"]
-        for one in ids[nodes.flags("hit")[ids] & (after[ids] != NONE) & (nodes["near_after"][ids] == NONE)].tolist():
-            other = int(after[one])
-            if trails.elsewhere(luma, boxes[one], look.ordinal, boxes[other], int(clock[other])):
-                after[one], nodes.flags("parted")[other] = NONE, True
+        links.count_weak(self._nodes, look, self._windows.weak)
 
     def _lay(self, index: int) -> None:
         """Lay down rows: a look's own, those of holes that end with it, those beyond ends that it shows to be ends."""
         nodes, look = self._nodes, self._looks[index]
-        nodes["before"][look.ids[nodes.flags("parted")[look.ids]]] = NONE
-        if self._luma is not None:
-            self._part(look, self._luma)
+        rivals.part(nodes, look, self._luma)
         ids = look.ids
         hit, before = nodes.flags("hit"), nodes["before"][ids]
         follows = (before != NONE) & hit[before]
@@ -149,16 +140,21 @@ class Lane:
         nodes["track"][ids[goes_on]] = nodes["track"][before[goes_on]]
         self._lay_hits(look, hits)
         if len(begins):
-            room = min(self._windows.past, look.ordinal - self._scenes.begin(look.ordinal), look.ordinal)
-            self._lay_ends(begins, False, np.full(len(begins), room))
+            self._lay_ends(begins, False, self._room(look, begins, False))
         self._lay_holes(before[goes_on], ids[goes_on])
+        near = goes_on & nodes.flags("doubt")[ids] & (nodes["near_before"][ids] != NONE)
+        self._lay_rivals(index, before[near], ids[near])
         if index >= outlines.CLOSE:  # masks are heavy, and a look so many before this one is close to no later one
             self._looks[index - outlines.CLOSE].found = Detections.empty()
         ends = np.concatenate([before[~hit[ids] & follows], hits[nodes["after"][hits] == NONE]])
         if len(ends):
-            clock = nodes["time"][ends]
-            room = self._scenes.end(look.ordinal) - 1  # links cross no cut: the scene of all ends is the look's
-            self._lay_ends(ends, True, np.minimum(self._windows.past, room - clock))
+            self._lay_ends(ends, True, self._room(look, ends, True))
+
+    def _room(self, look: Look, ids: Ids, forward: bool) -> Ids:
+        """Frames that hits (K,) of this look, or linked to it, are extended by: links cross no cut."""
+        clock = self._nodes["time"][ids]
+        begin, end = max(self._scenes.begin(look.ordinal), 0), self._scenes.end(look.ordinal) - 1
+        return np.minimum(self._windows.past, end - clock if forward else clock - begin)
 
     def _lay_hits(self, look: Look, hits: Ids) -> None:
         if not len(hits):
@@ -174,6 +170,29 @@ class Lane:
         filled = fill.extend(self._nodes, ids, forward, counts, self._windows.motion, self._luma)
         nobody = np.full(len(ids), NONE)
         self._split(filled, self._nodes["track"][ids], self._keys(nobody, ids, nobody))
+
+    def _lay_rivals(self, index: int, ones: Ids, others: Ids) -> None:
+        """Cover what near links to this look hide where they are between two objects: each beyond the other's hit."""
+        if not len(ones):
+            return
+        nodes, look, windows = self._nodes, self._looks[index], self._windows
+        latest = self._looks[index - 1].ordinal + windows.gap, look.ordinal + windows.weak
+        window = self._earliest(index), self._looks[-1].stop, min(*latest, self._scenes.end(look.ordinal) - 1)
+        before, after = rivals.rivals(nodes, ones, others, window, windows.motion, self._luma)
+        for forward, chosen, own, theirs in ((True, before, ones, others), (False, after, others, ones)):
+            if chosen.any():
+                self._lay_missed(look, own[chosen], theirs[chosen], forward)
+
+    def _lay_missed(self, look: Look, ids: Ids, wrong: Ids, forward: bool) -> None:
+        """Where hits (K,) may be from the detections on that they are wrongly linked to: tracks of their own."""
+        clock = self._nodes["time"]
+        counts, nobody = np.minimum(self._room(look, ids, forward), self._windows.missed), np.full(len(ids), NONE)
+        filled = fill.extend(self._nodes, ids, forward, counts, self._windows.motion, self._luma)
+        keys = self._keys(nobody, ids, nobody)
+        keys[:, 1, 1] = NONE - 1 - 2 * keys[:, 1, 1] - forward  # no hit's own
+        tracks = np.arange(self._tracks, self._tracks + len(ids))
+        self._tracks += len(ids)
+        self._split(filled.beyond(np.abs(clock[wrong] - clock[ids])), tracks, keys)
 
     def _lay_holes(self, ones: Ids, others: Ids) -> None:
         clock = self._nodes["time"]
@@ -229,19 +248,3 @@ class Lane:
         clock, rows = self._nodes["time"], self._nodes["row"]
         ids = np.stack([before, own, after], axis=1)
         return np.where((ids != NONE)[..., None], np.stack([clock[ids], rows[ids]], axis=2), NONE)
-
-
-def count_weak(nodes: Nodes, look: Look, reach: int) -> None:
-    """Count weak detections that links lead to from a strong one at most ``reach`` frames away, in both directions."""
-    ids, clock, strong = look.ids, nodes["time"], nodes.flags("strong")
-    before = nodes["before"][ids]
-    since = np.where(before != NONE, nodes["since"][before] + look.ordinal - clock[before], FAR)
-    since = np.where(strong[ids], 0, np.minimum(since, FAR))
-    nodes["since"][ids] = since
-    nodes.flags("hit")[ids] |= since <= reach
-    at = before[strong[ids]]
-    while len(at):
-        at = at[at != NONE]
-        at = at[~strong[at] & (look.ordinal - clock[at] <= reach)]
-        nodes.flags("hit")[at] = True
-        at = nodes["before"][at]

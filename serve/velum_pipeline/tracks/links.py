@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velum_pipeline.tracks.motion import lines
-from velum_pipeline.tracks.nodes import NONE, Edges, Flags, Ids, Look, Nodes
+from velum_pipeline.tracks.nodes import FAR, NONE, Edges, Flags, Ids, Look, Nodes
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +129,7 @@ def seek_ends(nodes: Nodes, look: Look, first: int, motion: int, gap: int) -> No
         return
     line = lines(nodes, begins, "near_after", motion)
     frames = (look.ordinal - nodes["time"][ends]).astype(np.float64)[None]
-    far = _far(nodes, begins, ends, line.slope, line.known, frames)
+    far, _ = apart(nodes, begins, ends, (line.slope, line.known), frames)
     cost = np.where(far <= 1, far + frames / gap, np.inf)
     best = cost.argmin(axis=1)
     found = np.isfinite(cost[np.arange(len(begins)), best])
@@ -144,23 +144,26 @@ def seek_ends(nodes: Nodes, look: Look, first: int, motion: int, gap: int) -> No
     )
 
 
-def _far(nodes: Nodes, begins: Ids, ends: Ids, slope: Floats, known: Flags, frames: Floats) -> NDArray[np.float64]:
-    """How far beginnings (B,) are from where ends (E,) lead: (B, E), 1 at the gate.
+def apart(nodes: Nodes, begins: Ids, ends: Ids, motion: tuple[Floats, Flags], frames: Floats) -> tuple[Floats, Floats]:
+    """How far beginnings (B,) are from where ends (E,) lead: (B, E) each, 1 at the gate, and in scales.
 
-    With both speeds the way between them is their mean's: exact for a steady acceleration.
+    motion: the beginnings' slopes (B, 4) and which are known (B,); that of ends is their ``rate``. frames: between
+    them, (1, E) or (B, E). With both speeds the way between them is their mean's: exact for a steady acceleration.
     """
+    slope, known = motion
     rated = nodes.flags("rated")[ends][None]
     known = known[:, None]
     before = np.where(rated[..., None], nodes.floats("rate")[ends][None], slope[:, None])
     after = np.where(known[..., None], slope[:, None], before)
     way = (before + after) / 2 * frames[..., None]
-    error = np.abs(nodes.boxes[begins][:, None] - nodes.boxes[ends][None] - way).max(axis=2)
+    missed = np.abs(nodes.boxes[begins][:, None] - nodes.boxes[ends][None] - way).max(axis=2)
     scale = nodes.floats("scale")
     larger = np.maximum(scale[begins][:, None], scale[ends][None])
     smaller = np.minimum(scale[begins][:, None], scale[ends][None])
     rate = np.where(known & rated, FAR_RATE["both"], np.where(known | rated, FAR_RATE["one"], FAR_RATE["none"]))
     gate = np.minimum(FAR_GATE + rate * frames, WIDEST)
-    return np.where(smaller >= SAME_SIZE * larger, error / larger / gate, np.inf)
+    error = missed / larger
+    return np.where(smaller >= SAME_SIZE * larger, error / gate, np.inf), error
 
 
 def join(nodes: Nodes, look: Look) -> None:
@@ -172,3 +175,19 @@ def join(nodes: Nodes, look: Look) -> None:
     nodes["after"][ids] = after
     linked = after != NONE
     nodes["before"][after[linked]] = ids[linked]
+
+
+def count_weak(nodes: Nodes, look: Look, reach: int) -> None:
+    """Count weak detections that links lead to from a strong one at most ``reach`` frames away, in both directions."""
+    ids, clock, strong = look.ids, nodes["time"], nodes.flags("strong")
+    before = nodes["before"][ids]
+    since = np.where(before != NONE, nodes["since"][before] + look.ordinal - clock[before], FAR)
+    since = np.where(strong[ids], 0, np.minimum(since, FAR))
+    nodes["since"][ids] = since
+    nodes.flags("hit")[ids] |= since <= reach
+    at = before[strong[ids]]
+    while len(at):
+        at = at[at != NONE]
+        at = at[~strong[at] & (look.ordinal - clock[at] <= reach)]
+        nodes.flags("hit")[at] = True
+        at = nodes["before"][at]

@@ -17,9 +17,10 @@ them, provided that
 * detections are off by at most `motion.NOISE` of its size, and the picture shakes by no more than `fill.SHAKE` of it;
   where hits are seen to be less steady, boxes grow by what they are off.
 
-Where two objects cross and it stays open which is which, both are extended from both sides; where one of them was found
-within half its size of the other, its box stands for both. Of objects that are missed while they cross, with looks at
-every third or fifth frame, one in some 4000 shows a fifth of itself or less for a moment (counted on made ways).
+Where two objects cross and it stays open which is which, both are extended from both sides, and where a link may have
+taken one for the other, both are covered as if it were none, by tracks of their own (`rivals`); where one of them was
+found within half its size of the other, its box stands for both. That is tested on pairs on steady ways, each missed
+once.
 A scene cut ends tracks.
 
 That is what boxes alone can promise, and on a hand-held camera it is boxes of many times the object's area. Given the
@@ -58,12 +59,12 @@ class Tracked:
 
     detections: N objects, seen or filled in, clipped to the picture, by class, then falling score. What is filled in
     has a score below that of the hit it comes from, often below the threshold, and all of it is to be hidden.
-    tracks: (N,) numbers of this tracker, from 0 in order of appearance; no track is in a frame twice. seen: (N,)
-    whether a detector found it in this very frame.
-    anchors: N sets of (ordinal, class as its place in ObjectClass, row among its class's detections in that frame) of
-    detections of the track near this frame. Every tracker that came within its radius of the frame gives the same, and
-    a track's sets in two frames that follow each other share a member: by that, tracks that were cut into pieces for
-    different processes are joined again.
+    tracks: (N,) numbers of this tracker, from 0 in order of appearance; no track is in a frame twice. One that is
+    never seen covers what another may hide. seen: (N,) whether a detector found it in this very frame.
+    anchors: N sets of (ordinal, class as its place in ObjectClass, row among its class's detections in that frame,
+    below 0 for a track that is never seen) of detections of the track near this frame. Every tracker that came within
+    its radius of the frame gives the same, and a track's sets in two frames that follow each other share a member: by
+    that, tracks that were cut into pieces for different processes are joined again.
     """
 
     ordinal: int

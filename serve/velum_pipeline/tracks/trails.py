@@ -32,6 +32,8 @@ FARTHEST = 1.0
 """Scales: how far a line leads at most. Over ten frames a hand's shake is worth more than it."""
 ELSEWHERE = 0.3
 """Of the smaller box, that the larger must cover for both to be of one object."""
+THERE = 0.5
+"""The same from which on they surely are."""
 
 
 def elsewhere(luma: Luma, box: Floats, at: int, other: Floats, until: int) -> bool:
@@ -39,13 +41,25 @@ def elsewhere(luma: Luma, box: Floats, at: int, other: Floats, until: int) -> bo
 
     They do so only where what is in the first is surely to be seen in the later frame, in another place.
     """
+    common = _common(luma, box, at, other, until)
+    return common is not None and common < ELSEWHERE
+
+
+def there(luma: Luma, box: Floats, at: int, other: Floats, until: int) -> bool:
+    """Whether pixels tell that the box (4,) in frame ``at`` is of the object of another, in the later ``until``."""
+    common = _common(luma, box, at, other, until)
+    return common is not None and common >= THERE
+
+
+def _common(luma: Luma, box: Floats, at: int, other: Floats, until: int) -> float | None:
+    """What the box's pixels, surely seen in the later frame, have in common with the other box, of the smaller one."""
     way = follow(luma, box, at, range(at + 1, until + 1))
     if way.followed < until - at or way.alike[-1] < SURE:
-        return False
-    there = way.boxes[-1]
-    common = np.maximum(np.minimum(there[2:], other[2:]) - np.maximum(there[:2], other[:2]), 0.0)
-    least = min(float(np.prod(there[2:] - there[:2])), float(np.prod(other[2:] - other[:2])))
-    return float(np.prod(common)) < ELSEWHERE * least
+        return None
+    last = way.boxes[-1]
+    common = np.maximum(np.minimum(last[2:], other[2:]) - np.maximum(last[:2], other[:2]), 0.0)
+    least = min(float(np.prod(last[2:] - last[:2])), float(np.prod(other[2:] - other[:2])))
+    return float(np.prod(common)) / least
 
 
 def trail(luma: Luma, box: Floats, at: int, to: Sequence[int], line: Boxes) -> tuple[Boxes, Floats, Floats]:

@@ -43,6 +43,15 @@ class Windows:
         return LONGEST_HOLE + self.every
 
     @property
+    def missed(self) -> int:
+        """Frames beyond a hit whose link may be wrong that are covered besides: `past`, as far as the radius allows.
+
+        That it may be wrong is told by an end up to ``gap`` before, and whether that end goes on by those ``gap``
+        before it.
+        """
+        return min(self.past, self.weak + 1)
+
+    @property
     def motion(self) -> int:
         """Frames over which a speed is taken: always two looks or more besides the hit's own."""
         return self.every * max(2, MOTION // self.every)

@@ -12,7 +12,7 @@ from unit.pipeline.tracks.test_locality import same
 from unit.pipeline.tracks.ways import clipped, covered
 from velum_pipeline.tracks import Tracked, Tracker
 from velum_pipeline.tracks.follow import follow
-from velum_pipeline.tracks.trails import elsewhere
+from velum_pipeline.tracks.trails import elsewhere, there
 
 FRAMES = 70
 STILL = np.zeros((FRAMES, 2))
@@ -146,6 +146,15 @@ def test_tells_two_things_apart_only_where_one_is_in_sight() -> None:
     assert elsewhere(luma, boxes[20], 20, boxes[28] + 30, 28)
     hidden = Scene(MIDDLE + (TIMES - 35) * [5.0, 0.0], STILL, before=post(172.0, 34.0))
     assert not elsewhere(hidden.frames.__getitem__, hidden.boxes()[30], 30, hidden.boxes()[39] + 30, 39)
+
+
+def test_tells_what_is_one_thing_only_where_it_is_in_sight() -> None:
+    scene = SCENES["shaken"]
+    boxes, luma = scene.boxes(), scene.frames.__getitem__
+    assert there(luma, boxes[20], 20, boxes[28] + 3, 28)
+    assert not there(luma, boxes[20], 20, boxes[28] + 20, 28)
+    hidden = Scene(MIDDLE + (TIMES - 35) * [5.0, 0.0], STILL, before=post(172.0, 34.0))
+    assert not there(hidden.frames.__getitem__, hidden.boxes()[30], 30, hidden.boxes()[39], 39)
 
 
 def trembling(told: list[Frame]) -> dict[int, np.ndarray]:
