@@ -31,7 +31,8 @@ def lineage(dockerfile: str, target: str) -> str:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what images are made from, smaller."""
-    for each in (".dockerignore", "pyproject.toml", "LICENSE", "NOTICE", *DOCKERFILES, "serve/precompile.py"):
+    scripts = ("serve/finish-packages.sh", "serve/precompile.py")
+    for each in (".dockerignore", "pyproject.toml", "LICENSE", "NOTICE", *DOCKERFILES, *scripts):
         (tmp_path / each).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / each, tmp_path / each)
     for name in ("operator/velum/a.py", "operator/velum_operator/b.py", "serve/velum_ingress/c.py"):
