@@ -40,7 +40,7 @@ TAIL = 10
 FRAMES_PER_WINDOW = 300
 """Of the video: about a tenth of its frames are tried, and of one that is longer than eight times that, less."""
 WINDOWS = 8
-TARGET = 1.25
+TARGET = 1.3
 """Times the source's size; as much again as a trial may err lies between this and the 1.5 that is promised."""
 RISE = 12.0
 """Of the rate factor that is tried above that of the quality: in the middle of what is chosen."""
