@@ -32,7 +32,8 @@ class TestWarnings:
                 "mount the claim velum-storage",
             ),
             ([f"--values={CI / 'external-ray-values.yaml'}", "--set=modelPacks.fetch={yunet}"], "/var/cache/velum"),
-            (["--set=networkPolicy.enabled=false"], "asks for no password"),
+            (["--set=networkPolicy.enabled=false"], "crosses the cluster's"),
+            (["--set=networkPolicy.enabled=false", "--set=ray.authMode=disabled"], "ask for no token"),
             (["--set=crds.keep=false"], "removes all tasks"),
         ],
     )
