@@ -59,7 +59,7 @@ def anonymize(
             parts.append(result)
 
         if wishes.options.method is not Method.DETECT:
-            encoding = fitted(opener, video, wishes.encoding, threads=wishes.threads, folder=folder)
+            encoding = fitted(opener, video, wishes.encoding, threads=wishes.threads)
             wishes = replace(wishes, encoding=encoding)
         run = segments(video, segment_frames)
         work(opener, video, run, wishes, detect, keep, folder=folder, progress=progress, cancelled=cancelled)

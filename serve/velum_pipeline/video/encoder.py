@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -64,22 +65,24 @@ def shift(video: Video) -> int:
 
 
 class SegmentWriter:
-    """Writes frames, in order, to ``path``. A context manager: when the block ends in an error the file is removed.
+    """Writes frames, in order, to a file. A context manager: when the block ends in an error the file is removed.
 
-    threads: of the encoder, 0 for as many as there are cores. The same frames give nearly the same file: x264's
-    macroblock trees read memory that nobody wrote, where pictures are small.
+    target: a path, or memory for what must not be on a disk. threads: of the encoder, 0 for as many as there are cores.
+    The same frames give nearly the same file: x264's macroblock trees read memory that nobody wrote, where pictures are
+    small.
 
     Raises UnsupportedEncoder where the encoder does not open, StageFailed where a frame is not what ``video`` says, or
     the encoder or the disk fails; no file is left then.
     """
 
-    def __init__(self, path: Path, video: Video, encoding: Encoding, threads: int = 0) -> None:
-        self._path = path
+    def __init__(self, target: Path | BytesIO, video: Video, encoding: Encoding, threads: int = 0) -> None:
+        self._target = target
         self._video = video
         self._shift = shift(video)
         self._last: int | None = None
         try:
-            self._container: OutputContainer = av.open(str(path), "w", format="nut", container_options=NUT)
+            file = str(target) if isinstance(target, Path) else target
+            self._container: OutputContainer = av.open(file, "w", format="nut", container_options=NUT)
             self._stream = _stream(self._container, video, encoding, threads)
             self._container.start_encoding()
         except (av.FFmpegError, OSError) as error:
@@ -146,7 +149,8 @@ class SegmentWriter:
         except (av.FFmpegError, OSError, ValueError):
             pass  # it failed before; the file goes either way
         finally:
-            self._path.unlink(missing_ok=True)
+            if isinstance(self._target, Path):
+                self._target.unlink(missing_ok=True)
 
 
 def _stream(container: OutputContainer, video: Video, encoding: Encoding, threads: int) -> VideoStream:

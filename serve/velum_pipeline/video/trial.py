@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from io import BytesIO
 
 import av
 import numpy as np
@@ -79,26 +78,23 @@ class _Bytes:
         return key * keys + (other if self.others else key) * (frames - keys)
 
 
-def fitted(
-    opener: Opener, video: Video, encoding: Encoding, *, threads: int = 0, folder: Path | None = None
-) -> Encoding:
+def fitted(opener: Opener, video: Video, encoding: Encoding, *, threads: int = 0) -> Encoding:
     """The encoding with a rate factor for this video, or as it is where the cap keeps the size.
 
     Also where no trial is made, or none can be: above the default quality, of frames that are broken.
 
-    threads: of decoder and encoder, 0 for as many as there are cores. folder: for temporary files, None for the
-    system's place. Raises what decoding and encoding raise.
+    What is encoded here is not redacted, so it stays in memory. threads: of decoder and encoder, 0 for as many as there
+    are cores. Raises what decoding and encoding raise.
     """
     if not _wanted(video, encoding):
         return encoding
     tried = replace(encoding, factor=_tried(encoding))
     before, after = _Bytes(), _Bytes()
-    with TemporaryDirectory(prefix="velum-trial-", dir=folder) as name:
-        path = Path(name) / "window.nut"
-        for window, source in _sources(opener, video):
-            if _encoded(opener, video, window, SegmentWriter(path, video, tried, threads), threads):
-                before.add(source)
-                after.add(_sizes(path, [key for _, key in source]))
+    for window, source in _sources(opener, video):
+        file = BytesIO()
+        if _encoded(opener, video, window, SegmentWriter(file, video, tried, threads), threads):
+            before.add(source)
+            after.add(_sizes(file, [key for _, key in source]))
     return replace(encoding, factor=_chosen(video, encoding, before, after))
 
 
@@ -161,13 +157,14 @@ def _encoded(opener: Opener, video: Video, window: Window, writer: SegmentWriter
     return count == stop - first
 
 
-def _sizes(path: Path, keys: Sequence[bool]) -> list[tuple[int, bool]]:
+def _sizes(file: BytesIO, keys: Sequence[bool]) -> list[tuple[int, bool]]:
     """Of a window's frames. keys: which ones are the source's key frames.
 
     What is new in those has to be coded, be it in a key frame or after it, so they count as key frames here too.
     """
-    with av.open(str(path)) as file:
-        shown = sorted((packet.pts or 0, packet.size) for packet in file.demux(video=0) if packet.size)
+    file.seek(0)
+    with av.open(file, "r", format="nut") as container:
+        shown = sorted((packet.pts or 0, packet.size) for packet in container.demux(video=0) if packet.size)
     return [(size, key) for (_, size), key in zip(shown, keys, strict=False)]
 
 

@@ -153,7 +153,7 @@ def _factor(video: Video, options: Options, settings: VideoSettings, opener: Ope
     if options.method is Method.DETECT:
         return None
     encoding = settings.encoding(options.quality)
-    return fitted(opener, video, encoding, threads=settings.threads, folder=settings.folder).factor
+    return fitted(opener, video, encoding, threads=settings.threads).factor
 
 
 async def _made(
