@@ -76,7 +76,7 @@ class SegmentWriter:
     """
 
     def __init__(self, target: Path | BytesIO, video: Video, encoding: Encoding, threads: int = 0) -> None:
-        self._target = target
+        self.target = target
         self._video = video
         self._shift = shift(video)
         self._last: int | None = None
@@ -149,8 +149,8 @@ class SegmentWriter:
         except (av.FFmpegError, OSError, ValueError):
             pass  # it failed before; the file goes either way
         finally:
-            if isinstance(self._target, Path):
-                self._target.unlink(missing_ok=True)
+            if isinstance(self.target, Path):
+                self.target.unlink(missing_ok=True)
 
 
 def _stream(container: OutputContainer, video: Video, encoding: Encoding, threads: int) -> VideoStream:

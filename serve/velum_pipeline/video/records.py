@@ -45,6 +45,7 @@ class Recorder:
         self._path = path
         self._method = method
         self._classes: dict[int, str] = {}
+        self._seen: set[int] = set()
         self._edges: list[dict[int, Anchors]] = []
 
     def __enter__(self) -> Recorder:
@@ -61,6 +62,7 @@ class Recorder:
         page = metadata.frame_document(told, time=shown.time, tracks=tracks, seen=tracked.seen.tolist())
         self._file.write(json.dumps(page, separators=(",", ":")).encode() + b"\n")
         self._classes.update(zip(tracks, map(str, found.classes.tolist()), strict=True))
+        self._seen.update(track for track, seen in zip(tracks, tracked.seen.tolist(), strict=True) if seen)
         edge = dict(zip(tracks, tracked.anchors, strict=True))
         self._edges = [self._edges[0] if self._edges else edge, edge]
 
@@ -68,7 +70,12 @@ class Recorder:
         """By what tracks are known: JSON, to be kept beside the records."""
         begins, ends = self._edges or ({}, {})
         known = {
-            str(track): {"class": name, "begins": sorted(begins.get(track, ())), "ends": sorted(ends.get(track, ()))}
+            str(track): {
+                "class": name,
+                "seen": track in self._seen,
+                "begins": sorted(begins.get(track, ())),
+                "ends": sorted(ends.get(track, ())),
+            }
             for track, name in sorted(self._classes.items())
         }
         return json.dumps(known, separators=(",", ":")).encode()
@@ -84,7 +91,10 @@ class Records:
 
 @dataclass(frozen=True)
 class Assembled:
-    """frames: how many were written. counts: tracks by class name, in the order of classes."""
+    """frames: how many were written. counts: tracks by class name, in the order of classes.
+
+    Tracks that were seen in no frame are not counted: they cover where an object may be that is counted already.
+    """
 
     frames: int
     counts: Mapping[str, int]
@@ -95,12 +105,14 @@ class _Numbers:
     """The numbers that tracks have in the whole video."""
 
     classes: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
     open: list[tuple[int, Anchors]] = field(default_factory=list)
 
     def of(self, tracks: bytes) -> dict[int, int]:
         """From a segment's numbers to the video's; segments come in order."""
         known: dict[str, Any] = json.loads(tracks)
         numbers = {int(track): self._number(each) for track, each in known.items()}
+        self.seen.update(numbers[int(track)] for track, each in known.items() if each["seen"])
         self.open = [
             (numbers[int(track)], anchors) for track, each in known.items() if (anchors := _anchors(each["ends"]))
         ]
@@ -130,7 +142,7 @@ def assemble(parts: Iterable[Records], target: Path, index: Path) -> Assembled:
                     frames += 1
         offsets.write((pages.tell() + (2 if frames else 0)).to_bytes(OFFSET_BYTES, "little"))
         pages.write(b"\n]\n")
-    totals = Counter(numbers.classes)
+    totals = Counter(numbers.classes[number] for number in numbers.seen)
     return Assembled(frames, {str(name): totals[name] for name in ObjectClass if name in totals})
 
 

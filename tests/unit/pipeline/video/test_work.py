@@ -67,7 +67,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> dict[Path, list[np.ndarray]]:
     write = SegmentWriter.write
 
     def spying(writer: SegmentWriter, frame: av.VideoFrame) -> None:
-        frames.setdefault(writer._path, []).append(frame.to_ndarray().copy())
+        assert isinstance(writer.target, Path)
+        frames.setdefault(writer.target, []).append(frame.to_ndarray().copy())
         write(writer, frame)
 
     monkeypatch.setattr(SegmentWriter, "write", spying)
