@@ -18,8 +18,9 @@ DEFAULT_FOLDER = Path("/var/lib/velum-cluster")  # short, for the sockets in it,
 FAILED_TRIAL = trial.ROOT / ".cache" / "cluster-e2e"
 
 _DESCRIPTION = (
-    "A real Kubernetes cluster of one node on this machine, without a registry: kubelet, containerd, kube-proxy and "
-    "CoreDNS, all in namespaces of their own. Needs root, Python 3.11 and, once, Go. How it works: hack/localnode/."
+    "A real Kubernetes cluster of one node on this machine, without a registry: kubelet, containerd, kube-proxy, "
+    "kube-router and CoreDNS, all in namespaces of their own. Needs root, Python 3.11 and, once, Go. "
+    "How it works: hack/localnode/."
 )
 _ENVIRONMENT = (
     "VELUM_CACHE: where built programs and images are kept (~/.cache/velum). "

@@ -8,7 +8,7 @@ import time
 from localnode.builder import Builder
 from localnode.images import IMAGES, build, folder
 from localnode.imagetrial import tried
-from localplane.errors import LocalPlaneError
+from localplane.exits import EXIT_FAILED, EXIT_TOOLS_MISSING, ended
 
 _BEGUN = time.monotonic()
 _DESCRIPTION = (
@@ -17,7 +17,8 @@ _DESCRIPTION = (
 )
 _ENVIRONMENT = (
     "VELUM_CACHE: where they are kept (~/.cache/velum). VELUM_DEBIAN_MIRROR: where Debian's packages come from. pip's "
-    "settings of this machine (index, proxy, authorities) count while building and are in no image."
+    "settings of this machine (index, proxy, authorities) count while building and are in no image. "
+    f"Exit status: {EXIT_FAILED} failed, 2 wrong usage, {EXIT_TOOLS_MISSING} a tool is missing."
 )
 
 
@@ -25,7 +26,7 @@ def _say(line: str) -> None:
     print(f"{time.monotonic() - _BEGUN:6.1f} s  {line}", file=sys.stderr, flush=True)
 
 
-def _build(arguments: argparse.Namespace) -> None:
+def _build(arguments: argparse.Namespace) -> int:
     chosen = [image for image in IMAGES if not arguments.images or image.name in arguments.images]
     archives = build(os.environ, _say, chosen)
     builder = Builder(folder(os.environ), _say)
@@ -35,6 +36,7 @@ def _build(arguments: argparse.Namespace) -> None:
         for image in chosen:
             for said in tried(builder, image.name, image.reference):
                 print(f"{image.name}: {said}")
+    return 0
 
 
 def main() -> int:
@@ -47,9 +49,5 @@ def main() -> int:
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("images", nargs="*", choices=[[], *[image.name for image in IMAGES]], metavar="IMAGE")
-    try:
-        _build(top.parse_args())
-    except (LocalPlaneError, OSError) as error:
-        _say(f"hack/images: {error}")
-        return 1
-    return 0
+    arguments = top.parse_args()
+    return ended("hack/images", lambda: _build(arguments), _say)
