@@ -13,6 +13,8 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from velum_pipeline.video.scheduling import ordinary_scheduling
+
 RATE = 25
 CROSSING = 5
 ENCODERS: Mapping[str, Mapping[str, str]] = {
@@ -53,6 +55,8 @@ def coded(path: Path, encoder: str, factor: int, *, frames: int = 90, size: tupl
         options = {**ENCODERS[encoder], "crf": str(factor), "g": "30"}
         stream = cast(VideoStream, container.add_stream(encoder, rate=RATE, options=options))
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        with ordinary_scheduling():
+            stream.codec_context.open()
         for number, picture in enumerate(street(frames, *size)):
             frame = av.VideoFrame.from_ndarray(picture, "gray").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
