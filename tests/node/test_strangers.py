@@ -36,7 +36,7 @@ def stranger(cluster: Cluster) -> Iterator[Place]:
 
 
 def _part(cluster: Cluster, part: str, container: str) -> Place:
-    return Place(cluster, cluster.pods(part)[0], NAMESPACE, container)
+    return Place(cluster, cluster.ready(part)[0], NAMESPACE, container)
 
 
 def _listening(place: Place) -> dict[str, str]:
@@ -55,10 +55,7 @@ def test_a_stranger_reaches_the_ingress_and_nothing_of_ray(
     cluster: Cluster, rest: Rest, stranger: Place, long_clip: bytes
 ) -> None:
     answer = rest.post(long_clip, "face=true", True)
-    until(lambda: bool(cluster.pods("worker")), FIRST_REPLICA_S, "no worker came")
-    cluster.kubectl(
-        "wait", "pod", "-l", "ray.io/node-type=worker", "--for=condition=Ready", "--timeout=300s", timeout=320
-    )
+    until(lambda: bool(cluster.ready("worker")), FIRST_REPLICA_S, "no worker is ready")
     head, worker = _part(cluster, "head", "ray-head"), _part(cluster, "worker", "ray-worker")
     operator = _part(cluster, "operator", "operator")
     of_head, of_worker = _listening(head), _listening(worker)

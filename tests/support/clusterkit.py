@@ -51,6 +51,15 @@ class Cluster:
         items = self.get("pods", "-l", PARTS[part])["items"]
         return [pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
+    def ready(self, part: str) -> list[str]:
+        """Names of those of them that are ready. A worker without replicas is not, and goes after a while."""
+        items = {pod["metadata"]["name"]: pod["status"].get("conditions", ()) for pod in self.get("pods")["items"]}
+        return [
+            name
+            for name in self.pods(part)
+            if any((each["type"], each["status"]) == ("Ready", "True") for each in items.get(name, ()))
+        ]
+
     def phases(self) -> dict[str, str]:
         """The phase of every task, by name."""
         items = self.get("anontasks")["items"]
