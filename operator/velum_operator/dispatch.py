@@ -11,11 +11,13 @@ What a broken call means is decided here, in one table:
 | connection refused, 404, 503 | nothing was taken: NotStarted, tried again, not counted |
 | 401, 403 | our token is not (or no more) Ray's: looked for again and sent again at once, then NotStarted |
 | 200 | what the last line says: a replica tells its own failures so, and never otherwise |
-| connection lost, no last line, 5xx | Failed(WorkerLost): counted, work that kills its worker must come to an end |
+| 5xx | Failed(WorkerLost): counted, work that kills its worker must come to an end |
+| connection lost, no last line | Failed(WorkerLost) that broke off: counted when it does so time and again |
 | any other answer | Failed(PipelineFailed) |
 
 A replica answers every order that it takes with 200, also when it failed. So 5xx is Ray's proxy: its bare 500 says that
-the replica died while it had the work.
+the replica died while it had the work. When the proxy itself dies, it takes the connections of many replicas with it,
+those of its own pod and of others.
 
 The body is JSON, a document a line. The last one is the outcome; of a video, lines that tell how far it is come first:
 `{"progress": {"frames": 120, "of": 1800, "seconds_left": 41.5, "kept": 0}}`, with null for what cannot be told yet.
@@ -118,7 +120,7 @@ class ServeDispatcher:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NotStarted(f"Ray Serve does not answer at {self._url}: {_text(error)}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return Failed(Reason.WORKER_LOST, f"the connection to the replica broke: {_text(error)}")
+            return _broke_off(f"the connection to the replica broke: {_text(error)}")
 
 
 async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse, told: Told) -> Outcome:
@@ -137,10 +139,14 @@ async def _outcome(order: WorkOrder, response: aiohttp.ClientResponse, told: Tol
                 return parse_outcome(order, document)
             told(parse_progress(document["progress"]))
     except json.JSONDecodeError:
-        return Failed(Reason.WORKER_LOST, "the replica's answer broke off in the middle of a line")
+        return _broke_off("the replica's answer broke off in the middle of a line")
     except (ValueError, KeyError, TypeError) as error:
         return Failed(Reason.PIPELINE_FAILED, f"the replica's answer makes no sense: {_text(error)}")
-    return Failed(Reason.WORKER_LOST, "the replica's answer ended before it told an outcome")
+    return _broke_off("the replica's answer ended before it told an outcome")
+
+
+def _broke_off(message: str) -> Failed:
+    return Failed(Reason.WORKER_LOST, message, broke_off=True)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

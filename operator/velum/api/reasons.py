@@ -11,7 +11,7 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "ModelNotFound"  # no AnonymizationModel of that name; waits until there is one
     RETRYING = "Retrying"  # the last attempt failed; the next one starts after the back-off
     RAY_UNAVAILABLE = "RayUnavailable"  # Ray Serve does not take work; tried again, not counted
-    INTERRUPTED = "Interrupted"  # the controller that ran the attempt went away; started again, not counted
+    INTERRUPTED = "Interrupted"  # the controller or the pod that had the attempt went away; started again, not counted
     SUSPENDED = "Suspended"  # spec.suspend is true
     RESUMED = "Resumed"
     # Working

@@ -109,6 +109,9 @@ class TaskStatus(Frozen):
     )
     attempt: int = Field(0, ge=0, description="Number of the last attempt that was started; the fence.")
     failures: int = Field(0, ge=0, description="Attempts that failed and counted against backoffLimit.")
+    disruptions: int = Field(
+        0, ge=0, description="Attempts that broke off with the connection to their pod and did not count."
+    )
     message: str = Field("", max_length=2048, description="What the task waits for or why it ended, for people.")
     reason: str = Field("", max_length=128, description="The same as one CamelCase word.")
     started_at: Time | None = Field(None, description="When the first attempt was started.")

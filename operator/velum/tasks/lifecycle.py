@@ -46,6 +46,10 @@ RETRY_BASE = timedelta(seconds=2)
 RETRY_CAP = timedelta(minutes=5)
 """Longest wait between attempts: a model that was fixed is noticed within this."""
 
+FREE_DISRUPTIONS = 3
+"""So often a task's attempts may break off with their connection before that counts: when Ray's head dies, or a node is
+drained, nobody's picture is at fault, but one that kills its pod looks the same and must come to an end."""
+
 UNAVAILABLE_RETRY = timedelta(seconds=2)
 """Wait after Ray Serve took no work: starting replicas is usual, and the task is not at fault."""
 
@@ -162,14 +166,21 @@ def _outcome(task: AnonymizationTask, outcome: Outcome, status: TaskStatus, now:
             text = f"the manifest of attempt {status.attempt} names attempt {manifest.result.attempt} of {manifest.uid}"
             return _retry(task, Reason.PIPELINE_FAILED, text, status, now)
         case NotStarted(message):
-            retry = now + UNAVAILABLE_RETRY
             status = say(status, Phase.PENDING, Reason.RAY_UNAVAILABLE, message)
-            wake = _earlier(retry, _deadline_at(task, status))
-            return Decision(status.model_copy(update={"retry_at": retry}), wake=wake)
+            return _after(UNAVAILABLE_RETRY, task, status, now)
         case Failed() if outcome.permanent:
             return fail(task, status, outcome.reason, outcome.message, now)
+        case Failed(_, message, broke_off=True) if status.disruptions < FREE_DISRUPTIONS:
+            return _again(task, message, status, now)
         case Failed(reason, message):
             return _retry(task, reason, message, status, now)
+
+
+def _again(task: AnonymizationTask, message: str, status: TaskStatus, now: datetime) -> Decision:
+    disruptions = status.disruptions + 1
+    text = f"attempt {status.attempt} broke off and does not count ({disruptions} of {FREE_DISRUPTIONS}): {message}"
+    status = say(status, Phase.PENDING, Reason.INTERRUPTED, text).model_copy(update={"disruptions": disruptions})
+    return _after(_backoff(disruptions), task, status, now, Note("Warning", Reason.INTERRUPTED, text))
 
 
 def _retry(task: AnonymizationTask, reason: Reason, message: str, status: TaskStatus, now: datetime) -> Decision:
@@ -178,11 +189,15 @@ def _retry(task: AnonymizationTask, reason: Reason, message: str, status: TaskSt
     if failures > task.spec.backoff_limit:
         text = f"{failures} attempts failed (backoffLimit {task.spec.backoff_limit}); the last: {reason}: {message}"
         return fail(task, status, Reason.BACKOFF_LIMIT_EXCEEDED, text, now)
-    retry = now + _backoff(failures)
     status = say(status, Phase.PENDING, Reason.RETRYING, f"attempt {status.attempt} failed: {reason}: {message}")
-    note = Note("Warning", reason, message)
+    return _after(_backoff(failures), task, status, now, Note("Warning", reason, message))
+
+
+def _after(wait: timedelta, task: AnonymizationTask, status: TaskStatus, now: datetime, *notes: Note) -> Decision:
+    """Return the decision to start another attempt after this wait."""
+    retry = now + wait
     wake = _earlier(retry, _deadline_at(task, status))
-    return Decision(status.model_copy(update={"retry_at": retry}), notes=(note,), wake=wake)
+    return Decision(status.model_copy(update={"retry_at": retry}), notes=notes, wake=wake)
 
 
 def _backoff(failures: int) -> timedelta:

@@ -55,10 +55,15 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class Failed:
-    """The attempt ended without a result."""
+    """The attempt ended without a result.
+
+    broke_off: nobody said so, but the connection to who had the work broke. That is so when the work kills its pod, and
+    when a pod dies that many others' work goes through.
+    """
 
     reason: Reason
     message: str
+    broke_off: bool = False
 
     @property
     def permanent(self) -> bool:

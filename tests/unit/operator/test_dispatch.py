@@ -169,6 +169,7 @@ async def test_a_proxy_that_lost_its_replica(ray: PlayedRay, dispatcher: ServeDi
     outcome = await failed(dispatcher)
     assert outcome.reason is Reason.WORKER_LOST
     assert not outcome.permanent
+    assert not outcome.broke_off
     assert f"{status}: Internal Server Error" in outcome.message
 
 
@@ -186,7 +187,7 @@ async def test_a_connection_that_breaks_is_a_lost_worker(ray: PlayedRay, dispatc
     await ray.stop()
     outcome = await running
     assert isinstance(outcome, Failed)
-    assert outcome.reason is Reason.WORKER_LOST
+    assert (outcome.reason, outcome.broke_off) == (Reason.WORKER_LOST, True)
 
 
 async def test_cancelling_closes_the_connection(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
@@ -262,7 +263,8 @@ async def test_an_outcome_of_any_length_is_one_line(ray: PlayedRay, dispatcher: 
 
 async def test_an_answer_without_an_outcome_is_a_lost_worker(ray: PlayedRay, dispatcher: ServeDispatcher) -> None:
     ray.answers.append(lines(told(120)))
-    assert (await failed(dispatcher)).reason is Reason.WORKER_LOST
+    outcome = await failed(dispatcher)
+    assert (outcome.reason, outcome.broke_off) == (Reason.WORKER_LOST, True)
 
 
 @pytest.mark.parametrize("cut", [5, 30])
@@ -271,7 +273,8 @@ async def test_a_connection_that_breaks_mid_line_is_a_lost_worker(
 ) -> None:
     """Also when the proxy ends the body as if it were whole."""
     ray.answers.append(lines(told(120), json.dumps(DONE).encode()[:cut]))
-    assert (await failed(dispatcher)).reason is Reason.WORKER_LOST
+    outcome = await failed(dispatcher)
+    assert (outcome.reason, outcome.broke_off) == (Reason.WORKER_LOST, True)
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from velum.api.reasons import Reason
 from velum.api.status import TaskStatus
 from velum.api.task import AnonymizationTask
 from velum.tasks.decision import Decision, Facts, Start
-from velum.tasks.lifecycle import decide
+from velum.tasks.lifecycle import FREE_DISRUPTIONS, decide
 from velum.tasks.order import Failed, NotStarted, Progress, Succeeded
 
 outcomes = st.one_of(
     st.none(),
     st.builds(Succeeded, st.builds(manifest, st.integers(1, 4))),
     st.builds(Failed, st.sampled_from([Reason.CORRUPT_MEDIA, Reason.WORKER_LOST]), st.just("why")),
+    st.builds(Failed, st.just(Reason.WORKER_LOST), st.just("reset"), st.just(True)),
     st.builds(NotStarted, st.just("away")),
 )
 facts_seen = st.builds(
@@ -127,6 +128,7 @@ def test_what_must_never_go_back_does_not(
         assert after.attempt in (before.attempt, before.attempt + 1)
         assert after.failures >= before.failures - (kept(after) > kept(before))
         assert kept(after) >= kept(before)
+        assert before.disruptions <= after.disruptions <= FREE_DISRUPTIONS
         if before.finished:
             assert (after.complete, after.failed) == (before.complete, before.failed)
             assert after.finished_at == before.finished_at

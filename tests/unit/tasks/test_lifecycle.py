@@ -248,6 +248,23 @@ class TestFailing:
         ended(decision.status, FAILED, Reason.BACKOFF_LIMIT_EXCEEDED)
         assert "WorkerLost: killed" in decision.status.message
 
+    def test_a_connection_that_breaks_does_not_count_at_first(self) -> None:
+        """Ray's head dies with everybody's orders; a picture that kills its pod looks the same, and comes to an end."""
+        status = RUNNING
+        facts = Facts(outcome=Failed(Reason.WORKER_LOST, "reset", broke_off=True), outcome_attempt=2)
+        for number, seconds in ((1, 2), (2, 4), (3, 8)):
+            decision = decide(task(status, backoff_limit=0), facts, NOW)
+            found = decision.status
+            assert (found.phase, found.reason) == (Phase.PENDING, Reason.INTERRUPTED)
+            assert (found.failures, found.disruptions) == (0, number)
+            assert f"attempt 2 broke off and does not count ({number} of 3): reset" in found.message
+            assert found.retry_at == decision.wake == NOW + soon(seconds=seconds)
+            assert [note.kind for note in decision.notes] == ["Warning"]
+            status = RUNNING.model_copy(update={"disruptions": found.disruptions})
+        decision = decide(task(status, backoff_limit=1), facts, NOW)
+        assert (decision.status.reason, decision.status.failures) == (Reason.RETRYING, 1)
+        ended(decide(task(status, backoff_limit=0), facts, NOW).status, FAILED, Reason.BACKOFF_LIMIT_EXCEEDED)
+
     def test_no_room_in_ray_does_not_count(self) -> None:
         facts = Facts(outcome=NotStarted("no replica"), outcome_attempt=2)
         decision = decide(task(RUNNING, backoff_limit=0), facts, NOW)
