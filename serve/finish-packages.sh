@@ -9,4 +9,5 @@ pip uninstall --quiet --yes pip setuptools
 cd /opt/velum/venv/lib/python3*/site-packages
 rm -rf ray/jars ray/rllib numba/tests llvmlite/tests onnx/backend/test
 find . -type d -name tests -path './numpy/*' -prune -exec rm -rf {} +
-python -m compileall -q -j 2 --invalidation-mode unchecked-hash /opt/velum/venv/lib
+# torch has a file for Pythons newer than Debian's, which this one cannot read.
+python -m compileall -q -j 2 -x '/py3[0-9]+_[a-z_]+\.py$' --invalidation-mode unchecked-hash /opt/velum/venv/lib

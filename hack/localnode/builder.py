@@ -81,6 +81,15 @@ class Builder:
         finally:
             self.run("rm", container)
 
+    @contextmanager
+    def nothing_left(self) -> Iterator[None]:
+        """Within it builds may fail: the containers that they were in would keep their room for ever."""
+        try:
+            yield
+        except BaseException:
+            self.run("rm", "--all")
+            raise
+
     @staticmethod
     def _environment() -> dict[str, str]:
         return {**os.environ, "BUILDAH_ISOLATION": "chroot"}

@@ -6,14 +6,16 @@ import sys
 import time
 
 from localnode.builder import Builder
-from localnode.images import IMAGES, build, folder
+from localnode.images import IMAGES, ON_REQUEST, build, folder
 from localnode.imagetrial import tried
 from localplane.exits import EXIT_FAILED, EXIT_TOOLS_MISSING, ended
 
+_ALL = (*IMAGES, *ON_REQUEST)
 _BEGUN = time.monotonic()
 _DESCRIPTION = (
     "The images of operator, ingress and worker, built on this machine without a registry, with buildah on a base that "
-    "debootstrap makes. `hack/cluster` uses them; elsewhere build operator/Dockerfile and serve/Dockerfile as usual."
+    "debootstrap makes. `hack/cluster` uses them; elsewhere build operator/Dockerfile and serve/Dockerfile as usual. "
+    "The worker for GPUs is built when it is named (worker-cuda, 7 GB); its trial needs no GPU."
 )
 _ENVIRONMENT = (
     "VELUM_CACHE: where they are kept (~/.cache/velum). VELUM_DEBIAN_MIRROR: where Debian's packages come from. pip's "
@@ -27,7 +29,7 @@ def _say(line: str) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    chosen = [image for image in IMAGES if not arguments.images or image.name in arguments.images]
+    chosen = [image for image in _ALL if image.name in arguments.images] or list(IMAGES)
     archives = build(os.environ, _say, chosen)
     builder = Builder(folder(os.environ), _say)
     for reference, archive in archives.items():
@@ -48,6 +50,7 @@ def main() -> int:
         ("try", "the same, then run each image as its own user: the worker hides a sample picture"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("images", nargs="*", choices=[[], *[image.name for image in IMAGES]], metavar="IMAGE")
+        names = [image.name for image in _ALL]
+        command.add_argument("images", nargs="*", choices=[[], *names], metavar="IMAGE", help=f"of {', '.join(names)}")
     arguments = top.parse_args()
     return ended("hack/images", lambda: _build(arguments), _say)

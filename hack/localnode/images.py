@@ -39,6 +39,8 @@ IMAGES = (
     Image("ingress", "serve/Dockerfile", "ingress"),
     Image("worker", "serve/Dockerfile", "worker-cpu"),
 )
+ON_REQUEST = (Image("worker-cuda", "serve/Dockerfile", "worker-cuda"),)
+"""What no cluster of this machine runs: 7 GB, for which a build wants 25 GB of room."""
 
 
 def folder(environment: Mapping[str, str]) -> Path:
@@ -103,7 +105,7 @@ def copied(dockerfile: str) -> Iterator[str]:
 
 def _build(builder: Builder, image: Image, archive: Path, environment: Mapping[str, str], root: Path) -> float:
     made_on = base(builder, environment)
-    with pip_settings(environment) as flags:
+    with pip_settings(environment) as flags, builder.nothing_left():
         seconds = builder.logged(
             image.name,
             *("build", "--layers", "--isolation=chroot", f"--build-arg=BASE={made_on}", *flags),

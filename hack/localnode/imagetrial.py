@@ -37,6 +37,22 @@ warm_up()
 print(f"ray {ray.__version__}; compiled loops ready in {time.monotonic() - begun:.2f} s")
 """
 
+CUDA = """
+import subprocess
+from pathlib import Path
+import onnxruntime, torch
+libraries = (
+    Path(onnxruntime.__file__).parent / "capi/libonnxruntime_providers_cuda.so",
+    Path(torch.__file__).parent / "lib/libtorch_cuda.so",
+)
+lines = [line for each in libraries for line in subprocess.check_output(["ldd", each], text=True).splitlines()]
+of_the_driver = {"libcuda.so.1", "libnvidia-ml.so.1"}
+lacking = {line.split()[0] for line in lines if "not found" in line} - of_the_driver
+assert not lacking, lacking
+assert "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+print(f"CUDA {torch.version.cuda}, all libraries: onnxruntime {onnxruntime.__version__}, torch {torch.__version__}")
+"""
+
 CLOSED = """
 for each in / /opt/velum /opt/velum/src; do if touch $each/tried 2>/dev/null; then exit 3; fi; done
 if command -v gcc pip; then exit 4; fi
@@ -53,6 +69,17 @@ class Trial:
 
 
 SHELL = ("bash", "-euc")
+WORKER = (
+    Trial(("python", "-c", REPLICA), "compiled loops ready"),
+    Trial(
+        (*SHELL, 'python -c "$1"; velum anonymize sample.jpg -o done', "-", PICTURE),
+        "3 face, 1 license-plate, 3 person, 1 vehicle",
+    ),
+    # What KubeRay's probes and commands need, and the chart's init container.
+    Trial((*SHELL, "command -v wget grep; ray --version"), "ray, version"),
+    Trial(("velum", "models", "fetch", "--help"), "weights of packs"),
+    Trial((*SHELL, CLOSED), "65532"),
+)
 TRIALS: dict[str, Sequence[Trial]] = {
     "operator": (
         Trial(("velum", "operator", "--help"), "Run the operator of a cluster"),
@@ -65,17 +92,8 @@ TRIALS: dict[str, Sequence[Trial]] = {
         Trial(("python", "-m", "velum_cli.selfcheck", "--help"), "velum_cli.selfcheck"),
         Trial((*SHELL, CLOSED), "65532"),
     ),
-    "worker": (
-        Trial(("python", "-c", REPLICA), "compiled loops ready"),
-        Trial(
-            (*SHELL, 'python -c "$1"; velum anonymize sample.jpg -o done', "-", PICTURE),
-            "3 face, 1 license-plate, 3 person, 1 vehicle",
-        ),
-        # What KubeRay's probes and commands need, and the chart's init container.
-        Trial((*SHELL, "command -v wget grep; ray --version"), "ray, version"),
-        Trial(("velum", "models", "fetch", "--help"), "weights of packs"),
-        Trial((*SHELL, CLOSED), "65532"),
-    ),
+    "worker": WORKER,
+    "worker-cuda": (*WORKER, Trial(("python", "-c", CUDA), "CUDA")),
 }
 
 
