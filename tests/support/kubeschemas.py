@@ -18,6 +18,7 @@ from support import helmchart
 
 Json = dict[str, Any]
 PREFIX = "#/definitions/"
+MONITORING = ("podmonitors", "prometheusrules", "servicemonitors")
 FREE = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 SPECIAL: dict[str, Json] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number"]},
@@ -50,7 +51,10 @@ def write(folder: Path) -> str:
                 _put(folder, kind["kind"], kind["group"], kind["version"], _closed(definition, described))
     kuberay = module("github.com/ray-project/kuberay/ray-operator", tools / "kuberay") / "config" / "crd" / "bases"
     gateway = module("sigs.k8s.io/gateway-api", tools / "gateway") / "config" / "crd" / "standard"
+    prometheus = module("github.com/prometheus-operator/prometheus-operator", tools / "prometheus")
+    monitoring = prometheus / "example" / "prometheus-operator-crd"
     files = [*kuberay.glob("*.yaml"), gateway / "gateway.networking.k8s.io_httproutes.yaml"]
+    files += [monitoring / f"monitoring.coreos.com_{kinds}.yaml" for kinds in MONITORING]
     for file in [*files, *(helmchart.ROOT / "crds").glob("*.yaml")]:
         _put_custom(folder, helmchart.parsed(file.read_text()))
     return str(folder / "{{ .ResourceKind }}{{ .KindSuffix }}.json")
