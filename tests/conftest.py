@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("support.storeport")
+pytest.register_assert_rewrite("support")
 
 # A machine that does much else at the same time makes examples slow, not wrong; speed is measured in hack/bench.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,19 +14,17 @@ from typing import Any
 import pytest
 import yaml
 
-pytest.register_assert_rewrite("support.operatorkit", "support.playedray")
-
-from support import helmchart, kuberay, kubeschemas  # noqa: E402
-from support.apiserver import with_token  # noqa: E402
-from support.helmchart import CHART, Helm, Json, of_kind, pods  # noqa: E402
-from support.operatorkit import PATIENCE, settings, storage_of, until_async  # noqa: E402
-from support.playedray import PlayedRay  # noqa: E402
-from support.samples import spec  # noqa: E402
-from velum.errors import NotFound  # noqa: E402
-from velum.settings import Settings  # noqa: E402
-from velum.tasks.kubernetes import KubernetesStore, load_client  # noqa: E402
-from velum.tasks.store import SecretHeader  # noqa: E402
-from velum_operator.run import run_operator  # noqa: E402
+from support import helmchart, kuberay, kubeschemas
+from support.apiserver import with_token
+from support.helmchart import CHART, Helm, Json, of_kind, pods
+from support.operatorkit import settings, storage_of, until_async
+from support.playedray import PlayedRay
+from support.runningoperator import operator
+from support.samples import spec
+from velum.errors import NotFound
+from velum.settings import Settings
+from velum.tasks.kubernetes import KubernetesStore, load_client
+from velum.tasks.store import SecretHeader
 
 CI = CHART / "ci"
 EXTERNAL = [
@@ -142,14 +140,14 @@ class TestRelease:
 
     def test_models_are_what_the_values_say(self, helm: Helm, plane: Any, tmp_path: Path) -> None:
         installed(helm, plane, "install", *EXTERNAL)
-        operator = account(plane, "privacy", "velum-operator", tmp_path)
+        operators = account(plane, "privacy", "velum-operator", tmp_path)
 
         def apply() -> None:
             found = plane.get("configmap", "velum-models", "-n", "privacy")
             file = tmp_path / "models.yaml"
             file.write_text(found["data"]["models.yaml"])
             words = ["models", f"--file={file}", "--owner=velum-models", "--namespace=privacy"]
-            done = release(plane, *words, kubeconfig=operator)
+            done = release(plane, *words, kubeconfig=operators)
             assert done.returncode == 0, done.stderr
 
         apply()
@@ -214,16 +212,15 @@ class TestRights:
         self, controlplane: Any, granted: str, given: Settings, ray: PlayedRay, tmp_path: Path, caplog: Any
     ) -> None:
         caplog.set_level(logging.INFO)
-        operator = await asyncio.to_thread(account, controlplane, granted, "velum-operator", tmp_path)
+        operators = await asyncio.to_thread(account, controlplane, granted, "velum-operator", tmp_path)
         ingress = await asyncio.to_thread(account, controlplane, granted, "velum-ingress", tmp_path)
         file = tmp_path / "models.yaml"
         file.write_text(controlplane.get("configmap", "velum-models", "-n", granted)["data"]["models.yaml"])
         words = ["models", f"--file={file}", "--owner=velum-models", f"--namespace={granted}"]
-        done = await asyncio.to_thread(release, controlplane, *words, kubeconfig=operator)
+        done = await asyncio.to_thread(release, controlplane, *words, kubeconfig=operators)
         assert done.returncode == 0, done.stderr
-        stop = asyncio.Event()
-        running = asyncio.create_task(run_operator(given, operator, stop, identity="one", host="127.0.0.1"))
-        async with KubernetesStore(await load_client(ingress), granted) as store:
+        client = await load_client(ingress)
+        async with operator(given, operators) as running, KubernetesStore(client, granted) as store:
             await store.check()
             await _seen_by_watches(store)
             hook = {"url": f"{ray.url}/hook"}
@@ -236,9 +233,8 @@ class TestRights:
             await store.delete("street", keep_files=True)
             await until_async(lambda: _gone(store, "street"))
             assert await store.count_unfinished() == 0
-        events = await asyncio.to_thread(controlplane.kubectl, "get", "events.events.k8s.io", "-n", granted)
-        stop.set()
-        await asyncio.wait_for(running, PATIENCE)
+            events = await asyncio.to_thread(controlplane.kubectl, "get", "events.events.k8s.io", "-n", granted)
+            await running.stop()
         assert "Anonymized" in events
         assert names(controlplane, "secrets", granted) == set()
         assert "not allowed" not in caplog.text

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-pytest.register_assert_rewrite("support.operatorkit", "support.playedray")
-
-from support.operatorkit import PATIENCE, settings, storage_of, until, until_async  # noqa: E402
-from support.playedray import PlayedRay  # noqa: E402
-from support.samples import model_spec, spec  # noqa: E402
-from velum.api.conditions import condition  # noqa: E402
-from velum.api.status import Phase  # noqa: E402
-from velum.errors import NotFound, Unavailable  # noqa: E402
-from velum.settings import Settings  # noqa: E402
-from velum.tasks.kubernetes import KubernetesStore, load_client  # noqa: E402
-from velum.tasks.order import WorkOrder  # noqa: E402
-from velum_operator.assembly import new_metrics  # noqa: E402
-from velum_operator.run import run_operator  # noqa: E402
+from support.operatorkit import settings, storage_of, until, until_async
+from support.playedray import PlayedRay
+from support.runningoperator import beside, operator
+from support.samples import model_spec, spec
+from velum.api.conditions import condition
+from velum.api.status import Phase
+from velum.errors import NotFound, Unavailable
+from velum.settings import Settings
+from velum.tasks.kubernetes import KubernetesStore, load_client
+from velum.tasks.order import WorkOrder
+from velum_operator.run import run_operator
 
 
 @pytest.fixture
@@ -45,47 +42,7 @@ async def ray(tmp_path: Path) -> AsyncIterator[PlayedRay]:
 
 @pytest.fixture
 def given(tmp_path: Path, namespace: str, ray: PlayedRay) -> Settings:
-    return settings(
-        tmp_path,
-        controller={"namespace": namespace, "metrics_port": 0, "workers": 4},
-        serving={"dashboard": ray.url, "url": ray.url},
-    )
-
-
-class Running:
-    """An operator in this process's loop."""
-
-    def __init__(self, task: asyncio.Task[None], stop: asyncio.Event, registry: Any) -> None:
-        self.task = task
-        self._stop = stop
-        self._registry = registry
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self._registry.get_sample_value(name, labels) or 0.0
-
-    async def crash(self) -> None:
-        """Lose all that is in memory, without a moment to finish anything."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
-
-    async def stop(self) -> None:
-        self._stop.set()
-        await asyncio.wait_for(self.task, PATIENCE)
-
-
-@asynccontextmanager
-async def operator(given: Settings, controlplane: Any, identity: str = "one") -> AsyncIterator[Running]:
-    stop, metrics = asyncio.Event(), new_metrics()
-    task = asyncio.create_task(
-        run_operator(given, controlplane.kubeconfig, stop, metrics=metrics, identity=identity, host="127.0.0.1")
-    )
-    try:
-        yield Running(task, stop, metrics[0])
-        if task.done() and not task.cancelled():
-            task.result()
-    finally:
-        stop.set()
-        await asyncio.wait([task])
+    return beside(ray, tmp_path, namespace)
 
 
 async def reached(store: KubernetesStore, name: str, holds: Any) -> Any:
@@ -135,7 +92,7 @@ class TestLife:
         await store.put_model("default", model_spec())
         versions: list[Any] = []
         watching = asyncio.create_task(versions_of(store, "street", versions))
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             await asyncio.to_thread(controlplane.apply, manifest("street"), namespace=namespace)
             wait = ["wait", "-n", namespace, "anontask/street", "--for=condition=Complete", "--timeout=20s"]
             await asyncio.to_thread(controlplane.kubectl, *wait)
@@ -156,7 +113,7 @@ class TestLife:
         self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings
     ) -> None:
         await store.put_model("default", model_spec())
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             await store.create("street", spec(), labels={})
             await reached(store, "street", done)
             describe = ["describe", "-n", namespace, "anontask", "street"]
@@ -172,7 +129,7 @@ class TestLife:
     ) -> None:
         await store.put_model("default", model_spec())
         storage = storage_of(given)
-        async with operator(given, controlplane) as running:
+        async with operator(given, controlplane.kubeconfig) as running:
             task = await store.create("street", spec(), labels={})
             await storage.inputs.put(f"{task.folder}input", b"original")
             await reached(store, "street", done)
@@ -186,7 +143,7 @@ class TestLife:
     ) -> None:
         await store.put_model("default", model_spec())
         ray.answers.append(never)
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             await store.create("street", spec(), labels={})
             await until(lambda: ray.orders)
             patch = ["patch", "-n", namespace, "anontask", "street", "--type=merge", "-p"]
@@ -200,7 +157,7 @@ class TestLife:
     async def test_a_model_that_comes_later_wakes_its_tasks(
         self, controlplane: Any, store: KubernetesStore, given: Settings
     ) -> None:
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             await store.create("street", spec(), labels={})
             waiting = await reached(store, "street", lambda task: task.status.reason == "ModelNotFound")
             assert "default" in waiting.status.message
@@ -209,11 +166,27 @@ class TestLife:
             model = await until_async(lambda: _ready(store))
             assert condition(model.status.conditions, "Ready").reason == "Deployed"
 
+    async def test_rays_head_dies_with_many_orders(
+        self, controlplane: Any, store: KubernetesStore, given: Settings, ray: PlayedRay
+    ) -> None:
+        names = [f"t{i}" for i in range(5)]
+        await store.put_model("default", model_spec())
+        ray.answers += [never] * len(names)
+        async with operator(given, controlplane.kubeconfig):
+            for name in names:
+                await store.create(name, spec(backoffLimit=0), labels={})
+            await until(lambda: len(ray.orders) == len(names))
+            await ray.stop()
+            await ray.start()
+            for name in names:
+                status = (await reached(store, name, done)).status
+                assert (status.complete, status.failures, status.disruptions) == (True, 0, 1)
+
     async def test_many_tasks_at_once(
         self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay
     ) -> None:
         await store.put_model("default", model_spec())
-        async with operator(given, controlplane) as running:
+        async with operator(given, controlplane.kubeconfig) as running:
             names = [f"t{i:03}" for i in range(60)]
             await asyncio.gather(*(store.create(name, spec(), labels={}) for name in names))
             for name in names:
@@ -231,11 +204,11 @@ class TestRestarts:
     ) -> None:
         await store.put_model("default", model_spec())
         ray.answers.append(never)
-        async with operator(given, controlplane) as first:
+        async with operator(given, controlplane.kubeconfig) as first:
             await store.create("street", spec(backoffLimit=0), labels={})
             await until(lambda: ray.orders)
             await first.crash()
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             task = await reached(store, "street", done)
         assert task.status.complete
         assert task.status.failures == 0
@@ -282,7 +255,7 @@ class TestRestarts:
         storage = storage_of(given)
         await until_async(lambda: _exists(storage.outputs, ray.orders[0].manifest_key))
         await asyncio.to_thread(expire_lease, controlplane, namespace)
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             task = await reached(store, "street", done)
         assert task.status.result.attempt == 1  # found by its manifest: the work was not done twice
         assert len(ray.orders) == 1
@@ -293,9 +266,9 @@ class TestLeadership:
         self, controlplane: Any, namespace: str, store: KubernetesStore, given: Settings, ray: PlayedRay
     ) -> None:
         await store.put_model("default", model_spec())
-        async with operator(given, controlplane, "one") as one:
+        async with operator(given, controlplane.kubeconfig, "one") as one:
             await until_async(lambda: _led_by(controlplane, namespace, "one"))
-            async with operator(given, controlplane, "two") as two:
+            async with operator(given, controlplane.kubeconfig, "two") as two:
                 await asyncio.gather(*(store.create(f"a{i}", spec(), labels={}) for i in range(5)))
                 for i in range(5):
                     await reached(store, f"a{i}", done)
@@ -315,12 +288,12 @@ class TestLeadership:
         await store.put_model("default", model_spec())
         mark, outputs = f"tasks/{namespace}/.owner", storage_of(given).outputs
         path = ["get", "lease", "velum-operator", "-n", namespace, "-o", "jsonpath={.metadata.uid}"]
-        async with operator(given, controlplane):
+        async with operator(given, controlplane.kubeconfig):
             await until_async(lambda: _exists(outputs, mark))
         for turn in range(2):
             uid = await asyncio.to_thread(controlplane.kubectl, *path)
             assert (await outputs.get(mark)).decode() == f"{uid}\n"
-            async with operator(given, controlplane, identity="two"):
+            async with operator(given, controlplane.kubeconfig, identity="two"):
                 await store.create(f"street-{turn}", spec(), labels={})
                 await reached(store, f"street-{turn}", done)
 
@@ -333,7 +306,7 @@ class TestLeadership:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level("INFO", "velum_operator")
-        async with operator(given, controlplane, "one"):
+        async with operator(given, controlplane.kubeconfig, "one"):
             await until_async(lambda: _led_by(controlplane, namespace, "one"))
             patch = {"spec": {"holderIdentity": "usurper", "leaseDurationSeconds": 3600}}
             lease = ["patch", "lease", "velum-operator", "-n", namespace, "--type=merge", "-p", json.dumps(patch)]
@@ -357,7 +330,7 @@ class TestLeadership:
         await asyncio.to_thread(controlplane.apply, dead, namespace=namespace)
         await store.put_model("default", model_spec())
         await store.create("street", spec(), labels={})
-        async with operator(given, controlplane, "one"):
+        async with operator(given, controlplane.kubeconfig, "one"):
             await reached(store, "street", done)
             lease = await asyncio.to_thread(controlplane.get, "lease", "velum-operator", "-n", namespace)
             assert lease["spec"]["holderIdentity"] == "one"
@@ -380,7 +353,10 @@ class TestApiServerGone:
             return await ray._succeed(order)
 
         ray.answers.append(slow)
-        async with KubernetesStore(await load_client(plane.kubeconfig), "default") as store, operator(given, plane):
+        async with (
+            KubernetesStore(await load_client(plane.kubeconfig), "default") as store,
+            operator(given, plane.kubeconfig),
+        ):
             await store.put_model("default", model_spec())
             await store.create("street", spec(backoffLimit=0), labels={})
             await until(lambda: ray.orders)
@@ -405,7 +381,10 @@ class TestHealth:
         controller = given.controller.model_copy(update={"metrics_port": unused_tcp_port})
         given = given.model_copy(update={"controller": controller})
         await store.put_model("default", model_spec())
-        async with operator(given, controlplane), aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as http:
+        async with (
+            operator(given, controlplane.kubeconfig),
+            aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as http,
+        ):
             await store.create("street", spec(), labels={})
             await reached(store, "street", done)
             async with http.get("/healthz") as answer:

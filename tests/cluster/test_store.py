@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("support.storeport")
-
-from support.apiserver import with_token  # noqa: E402
-from support.samples import model_spec, spec  # noqa: E402
-from support.storeport import StorePort  # noqa: E402
-from support.storeport.steps import HEADER, WEBHOOK, Seen, full_status, made, moved, removed  # noqa: E402
-from velum.api.meta import new_name  # noqa: E402
-from velum.api.status import Phase  # noqa: E402
-from velum.errors import AlreadyExists, InvalidInput, NotFound, Unavailable  # noqa: E402
-from velum.tasks.kubernetes import KubernetesStore, load_client, watching  # noqa: E402
-from velum.tasks.kubernetes.watching import Watching  # noqa: E402
+from support.apiserver import with_token
+from support.samples import model_spec, spec
+from support.storeport import StorePort
+from support.storeport.steps import HEADER, WEBHOOK, Seen, full_status, made, moved, removed
+from velum.api.meta import new_name
+from velum.api.status import Phase
+from velum.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
+from velum.tasks.kubernetes import KubernetesStore, load_client, watching
+from velum.tasks.kubernetes.watching import Watching
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 

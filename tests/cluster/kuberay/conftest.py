@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("support.operatorkit", "support.playedray", "support.kuberayrelease")
-
-from support.kuberay import CONFIGMAP, NoModule, install  # noqa: E402
-from support.kuberayrelease import TOKEN, Release  # noqa: E402
-from support.operatorkit import settings, storage_of  # noqa: E402
-from support.playedray import PlayedRay  # noqa: E402
-from velum.settings import Settings  # noqa: E402
-from velum.tasks.kubernetes import load_client  # noqa: E402
+from support.kuberay import CONFIGMAP, NoModule, install
+from support.kuberayrelease import TOKEN, Release
+from support.operatorkit import settings, storage_of
+from support.playedray import PlayedRay
+from support.runningoperator import beside
+from velum.settings import Settings
+from velum.tasks.kubernetes import load_client
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +47,4 @@ async def ray(tmp_path: Path) -> AsyncIterator[PlayedRay]:
 
 @pytest.fixture
 def given(tmp_path: Path, namespace: str, ray: PlayedRay) -> Settings:
-    return settings(
-        tmp_path,
-        controller={"namespace": namespace, "metrics_port": 0, "workers": 4},
-        serving={"dashboard": ray.url, "url": ray.url, "rayservice": CONFIGMAP, "token": TOKEN},
-    )
+    return beside(ray, tmp_path, namespace, rayservice=CONFIGMAP, token=TOKEN)

@@ -5,12 +5,12 @@ from typing import Any
 
 from support.kuberay import serving
 from support.kuberayrelease import Release, eventually
-from support.operatorkit import PATIENCE, until_async
+from support.operatorkit import until_async
 from support.playedray import PlayedRay
+from support.runningoperator import operator
 from support.samples import model_spec, spec
 from velum.settings import Settings
 from velum.tasks.kubernetes import KubernetesStore, load_client
-from velum_operator.run import run_operator
 
 
 class TestOperator:
@@ -21,9 +21,7 @@ class TestOperator:
         async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
             await store.put_model("default", model_spec())
             await store.create("street", spec(), labels={})
-            stop = asyncio.Event()
-            operating = asyncio.create_task(run_operator(given, controlplane.kubeconfig, stop, host="127.0.0.1"))
-            try:
+            async with operator(given, controlplane.kubeconfig) as running:
                 await eventually(release, ["default"])
                 assert (await store.get("street")).status.attempt == 0
                 ray.serve("default")
@@ -36,9 +34,7 @@ class TestOperator:
                 assert (await store.get("street")).status.complete
                 assert [order.task for order in ray.orders] == ["street"]
                 assert ray.configs == []  # nothing is put to the dashboard: that is KubeRay's
-            finally:
-                stop.set()
-                await asyncio.wait_for(operating, PATIENCE)
+                await running.stop()
 
     async def test_operators_that_die_leave_one_rayservice(
         self, controlplane: Any, given: Settings, release: Release
@@ -47,18 +43,14 @@ class TestOperator:
         async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
             await store.put_model("default", model_spec())
         for life in range(3):
-            stop = asyncio.Event()
-            operating = asyncio.create_task(
-                run_operator(given, controlplane.kubeconfig, stop, identity="same", host="127.0.0.1")
-            )
-            if life == 0:
-                await eventually(release, ["default"])
-                uid = (await release.rayservice())["metadata"]["uid"]
-            elif life == 1:
-                await asyncio.sleep(0)  # killed at once, wherever it was
-            else:
-                await eventually(release, ["default"])
-            operating.cancel()
-            await asyncio.wait([operating])
+            async with operator(given, controlplane.kubeconfig, "same") as running:
+                if life == 0:
+                    await eventually(release, ["default"])
+                    uid = (await release.rayservice())["metadata"]["uid"]
+                elif life == 1:
+                    await asyncio.sleep(0)  # killed at once, wherever it was
+                else:
+                    await eventually(release, ["default"])
+                await running.crash()
         found = (await release.rayservice())["metadata"]
         assert (found["uid"], found["generation"]) == (uid, 1)

@@ -1,6 +1,5 @@
 """The token that goes with work orders: that of the Ray cluster which serves, wherever KubeRay has put it."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -8,12 +7,12 @@ import pytest
 
 from support.kuberay import serving, status
 from support.kuberayrelease import Release, eventually
-from support.operatorkit import PATIENCE, until_async
+from support.operatorkit import until_async
 from support.playedray import PlayedRay
+from support.runningoperator import operator
 from support.samples import model_spec, spec
 from velum.settings import Settings
 from velum.tasks.kubernetes import KubernetesStore, load_client
-from velum_operator.run import run_operator
 
 FIRST, SECOND = "token-of-the-first", "token-of-the-second"
 
@@ -32,15 +31,13 @@ async def test_orders_follow_the_cluster_that_serves(
     ray.serve("default")
     await release.install()
     await release.token("velum-abcde", FIRST)
-    stop = asyncio.Event()
     async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
 
         async def done(name: str) -> bool:
             return (await store.get(name)).status.finished
 
         await store.put_model("default", model_spec())
-        operating = asyncio.create_task(run_operator(unset, controlplane.kubeconfig, stop, host="127.0.0.1"))
-        try:
+        async with operator(unset, controlplane.kubeconfig) as running:
             await eventually(release, ["default"])
             await release.report(serving("default"))
             await store.create("before", spec(), labels={})
@@ -58,9 +55,7 @@ async def test_orders_follow_the_cluster_that_serves(
             shown = str(await release.rayservice()) + str(await store.get("after")) + caplog.text
             assert FIRST not in shown
             assert SECOND not in shown
-        finally:
-            stop.set()
-            await asyncio.wait_for(operating, PATIENCE)
+            await running.stop()
 
 
 async def test_while_the_token_is_refused_nothing_is_lost_nor_counted(
@@ -70,7 +65,6 @@ async def test_while_the_token_is_refused_nothing_is_lost_nor_counted(
     ray.serve("default")
     ray.token = SECOND
     await release.install()
-    stop = asyncio.Event()
     async with KubernetesStore(await load_client(controlplane.kubeconfig), release.namespace) as store:
 
         async def waits() -> bool:
@@ -80,8 +74,7 @@ async def test_while_the_token_is_refused_nothing_is_lost_nor_counted(
             return (await store.get("early")).status.finished
 
         await store.put_model("default", model_spec())
-        operating = asyncio.create_task(run_operator(unset, controlplane.kubeconfig, stop, host="127.0.0.1"))
-        try:
+        async with operator(unset, controlplane.kubeconfig) as running:
             await eventually(release, ["default"])
             await release.report(serving("default"))
             await store.create("early", spec(), labels={})
@@ -93,6 +86,4 @@ async def test_while_the_token_is_refused_nothing_is_lost_nor_counted(
             await until_async(done)
             found = (await store.get("early")).status
             assert (found.complete, found.failures) == (True, 0)
-        finally:
-            stop.set()
-            await asyncio.wait_for(operating, PATIENCE)
+            await running.stop()

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("support.operatorkit")
-
-from support.operatorkit import Counting, settings  # noqa: E402
-from support.samples import ManualClock  # noqa: E402
-from velum.settings import Settings  # noqa: E402
-from velum.tasks.sqlite import SqliteStore  # noqa: E402
+from support.operatorkit import Counting, settings
+from support.samples import ManualClock
+from velum.settings import Settings
+from velum.tasks.sqlite import SqliteStore
 
 
 @pytest.fixture
