@@ -9,6 +9,7 @@ from typing import Any
 from . import addresses, policies
 
 COREDNS_IMAGE = "localhost/velum/coredns:1"
+_RBAC = "rbac.authorization.k8s.io"
 _NAME = {"name": "coredns"}
 _PLACE = {**_NAME, "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}
 _COREFILE = f"""\
@@ -32,7 +33,7 @@ _COREFILE = f"""\
 
 def manifests() -> str:
     """All of it, as one JSON document."""
-    items = [_account(), *_role(), *policies.role(), _corefile(), _deployment(), _service()]
+    items = [_account(), *_roles(), _corefile(), _deployment(), _service()]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
@@ -40,25 +41,24 @@ def _account() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _PLACE}
 
 
-def _role() -> list[dict[str, Any]]:
-    group, version = "rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1"
+def _roles() -> list[dict[str, Any]]:
     read = ["list", "watch"]
     rules = [
         {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": read},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
     ]
-    metadata = {"name": "system:coredns"}
-    subject = {"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}
-    reference = {"apiGroup": group, "kind": "ClusterRole", "name": "system:coredns"}
+    coredns = {"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}
+    kube_router = {"apiGroup": _RBAC, "kind": "User", "name": policies.USER}
+    return [*_role("system:coredns", rules, coredns), *_role(policies.USER, policies.RULES, kube_router)]
+
+
+def _role(name: str, rules: list[dict[str, Any]], subject: dict[str, str]) -> list[dict[str, Any]]:
+    """A ClusterRole and the binding that gives it to one subject."""
+    kind, version, metadata = "ClusterRole", f"{_RBAC}/v1", {"name": name}
+    binding = {"roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name}, "subjects": [subject]}
     return [
-        {"apiVersion": version, "kind": "ClusterRole", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": version,
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": reference,
-            "subjects": [subject],
-        },
+        {"apiVersion": version, "kind": kind, "metadata": metadata, "rules": rules},
+        {"apiVersion": version, "kind": f"{kind}Binding", "metadata": metadata, **binding},
     ]
 
 

@@ -15,6 +15,14 @@ from localplane.errors import StartFailed
 from . import addresses, outside
 from .credentials import POLICIES, Files
 
+USER = "system:kube-router"
+_READ = ["get", "list", "watch"]
+RULES: list[dict[str, Any]] = [
+    {"apiGroups": [""], "resources": ["namespaces", "pods", "services", "nodes", "endpoints"], "verbs": _READ},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _READ},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
+]
+"""What it may read: who is where, and what the policies say."""
 _CHAIN, _OF_A_POD = "KUBE-ROUTER-FORWARD", "KUBE-POD-FW-"
 
 
@@ -31,30 +39,6 @@ def command(files: Files, built: Path) -> tuple[str, ...]:
         f"--service-cluster-ip-range={addresses.SERVICES}",
         "--health-port=0",
     )
-
-
-def role() -> list[dict[str, Any]]:
-    """What it may read: who is where, and what the policies say."""
-    group = "rbac.authorization.k8s.io"
-    kind, version, metadata = "ClusterRole", f"{group}/v1", {"name": "system:kube-router"}
-    read = ["get", "list", "watch"]
-    rules = [
-        {"apiGroups": [""], "resources": ["namespaces", "pods", "services", "nodes", "endpoints"], "verbs": read},
-        {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": read},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
-    ]
-    user = {"apiGroup": group, "kind": "User", "name": "system:kube-router"}
-    reference = {"apiGroup": group, "kind": kind, "name": "system:kube-router"}
-    return [
-        {"apiVersion": version, "kind": kind, "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": version,
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": reference,
-            "subjects": [user],
-        },
-    ]
 
 
 def are_enforced(pid: int, environment: Mapping[str, str]) -> bool:

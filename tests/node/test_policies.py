@@ -30,9 +30,9 @@ PORTS = (7000, 9090, 8000, 8265, 52365, 8080, 6379, 10001, 20000)
 """REST, metrics; Serve, dashboard, dashboard agent, Ray's metrics, GCS, client; one of those that workers choose."""
 
 
-def _velum(component: str) -> dict[str, str]:
+def _velum(component: str, *, name: str = "velum") -> dict[str, str]:
     return {
-        "app.kubernetes.io/name": "velum",
+        "app.kubernetes.io/name": name,
         "app.kubernetes.io/instance": RELEASE,
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "velum",
@@ -40,14 +40,7 @@ def _velum(component: str) -> dict[str, str]:
 
 
 def _ray(kind: str) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": "kuberay",
-        "app.kubernetes.io/instance": RELEASE,
-        "app.kubernetes.io/component": kind,
-        "app.kubernetes.io/part-of": "velum",
-        "velum.dev/ray": f"{RELEASE}-velum",
-        "ray.io/node-type": kind,
-    }
+    return {**_velum(kind, name="kuberay"), "velum.dev/ray": f"{RELEASE}-velum", "ray.io/node-type": kind}
 
 
 PODS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,35 @@ def test_an_upgrade_keeps_running_tasks(cluster: Cluster, rest: Rest, picture: b
     cluster.helm("upgrade", RELEASE, CHART, "-f", VALUES, *change, "--wait", "--timeout=10m")
     assert [rest.ended(name)["status"] for name in names] == ["done"] * len(names)
     assert len(cluster.pods("ingress")) == 3
+
+
+def test_another_ray_takes_over_and_loses_nothing(
+    cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes
+) -> None:
+    """As with a new worker image: KubeRay starts a second Ray cluster beside the first, and then removes that one."""
+
+    def active() -> str:
+        status = cluster.get("rayservice", "velum").get("status", {})
+        return str(status.get("activeServiceStatus", {}).get("rayClusterName", ""))
+
+    before, heads = active(), cluster.pods("head")
+    assert before
+    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(4))])
+    until(lambda: rest.task(names[0])["status"] == "processing", FIRST_REPLICA_S, "the video does not begin")
+    change = ["--set=ray.head.extraEnv[0].name=STEP,ray.head.extraEnv[0].value=upgraded,ray.deletionDelaySeconds=5"]
+    cluster.helm("upgrade", RELEASE, CHART, "--reset-then-reuse-values", *change, "--wait", "--timeout=10m")
+
+    def taken_over() -> bool:  # with work that arrives all the while
+        names.extend(_ids([rest.post(picture, "face=true", True)]))
+        time.sleep(2)
+        return active() not in {before, ""}
+
+    until(taken_over, 600, "no second Ray cluster serves")
+    until(lambda: not set(heads) & set(cluster.pods("head")), 300, "the first Ray cluster stays")
+    names += _ids(rest.post(picture, "face=true", True) for _ in range(3))
+    documents = [rest.ended(name, 900) for name in names]
+    assert {document["status"] for document in documents} == {"done"}, documents
+    _is_hidden(rest, documents[-1], picture)
 
 
 def test_work_brings_a_second_worker(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes) -> None:
