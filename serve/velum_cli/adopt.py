@@ -5,7 +5,7 @@ in a namespace that was made anew, or with a database that was lost, the mark st
 more. No program can know that; so a person looks at what this command shows, and then says `--yes`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import typer
 from velum.clock import SystemClock
 from velum.errors import InvalidInput, NotFound
 from velum.settings import Settings
-from velum.storage import BlobStore, Storage
+from velum.storage import Storage
 from velum.tasks.kubernetes import KubernetesStore, load_client
 from velum.tasks.sqlite import SqliteStore
 from velum.tasks.store import TaskStore
@@ -46,9 +46,10 @@ async def adopt(settings: Settings, kubeconfig: Path | None, data: Path | None, 
         ownership = Ownership(store, namespace, identity)
         typer.echo(f"this is installation {identity}")
         for blobs in stores(storage):
-            ours = await ownership.owners(blobs) == {identity}
-            await _show(ownership, blobs, namespace, identity)
-            if yes and not ours:
+            owners = await ownership.owners(blobs)
+            strangers = [name async for name in ownership.strangers(blobs)]
+            _show(f"{blobs.url}/tasks/{namespace}/", sorted(owners - {identity}), strangers)
+            if yes and owners != {identity}:
                 await ownership.adopt(blobs)
                 typer.echo("  is this installation's alone from now on")
     if not yes:
@@ -59,10 +60,8 @@ async def adopt(settings: Settings, kubeconfig: Path | None, data: Path | None, 
         )
 
 
-async def _show(ownership: Ownership, blobs: BlobStore, namespace: str, identity: str) -> None:
-    others = sorted(await ownership.owners(blobs) - {identity})
-    strangers = [name async for name in ownership.strangers(blobs)]
-    typer.echo(f"{blobs.url}/tasks/{namespace}/")
+def _show(place: str, others: Sequence[str], strangers: Sequence[str]) -> None:
+    typer.echo(place)
     typer.echo(f"  marked as used by {', '.join(others)}" if others else "  marked as used by no other installation")
     named = ", ".join(strangers[:SHOWN]) + (", …" if len(strangers) > SHOWN else "")
     typer.echo(f"  folders of no task: {len(strangers)}{f' ({named})' if named else ''}")

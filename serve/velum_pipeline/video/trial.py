@@ -116,7 +116,7 @@ def _stop(video: Video, first: int, limit: int) -> int:
 
 
 def _wanted(video: Video, encoding: Encoding) -> bool:
-    if encoding.codec not in FITTED or encoding.factor is not None or video.counted:
+    if encoding.codec not in FITTED or video.counted:
         return False
     if largest_rate(encoding, video) is None:
         return False
