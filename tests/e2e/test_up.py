@@ -56,7 +56,11 @@ def post(url: str, picture: bytes, **query: str) -> dict[str, Any]:
 
 
 def serve_proxy(velum: VelumUp) -> str:
-    """The URL of Serve's proxy, which is told nobody: whoever is on the machine can try every port."""
+    """The URL of Serve's proxy, which is told nobody: whoever is on the machine can try every port.
+
+    Only Serve's answer is an object of routes. Ray's exporter of metrics answers every path with 200, and a while
+    after the first request its text names the routes as well.
+    """
     listening = {
         each.laddr.port
         for process in velum.tree()
@@ -65,10 +69,10 @@ def serve_proxy(velum: VelumUp) -> str:
     }
     for port in listening:
         try:
-            if "/default" in httpx.get(f"http://127.0.0.1:{port}/-/routes", timeout=2).text:
+            if httpx.get(f"http://127.0.0.1:{port}/-/routes", timeout=2).json() == {"/default": "default"}:
                 return f"http://127.0.0.1:{port}"
-        except (httpx.HTTPError, UnicodeDecodeError):
-            continue  # gRPC, or another protocol of Ray's
+        except (httpx.HTTPError, ValueError):
+            continue  # gRPC, metrics, or another protocol of Ray's
     raise AssertionError(f"none of {sorted(listening)} is Serve's")
 
 
