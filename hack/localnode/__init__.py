@@ -10,5 +10,6 @@ command lines), `policies` (what enforces NetworkPolicies), `inside` (the first 
 running), `outside` (the machine's end of the wire, control groups), `node` (up, down, status) with its `record`,
 `leftovers` (what a cluster could have left on the machine), `archives` and `addons` (images of one program, CoreDNS),
 `trial` (images brought in, and tests/node). `fleet` needs none of this: it is a cluster of which only the control plane
-is real, for tests/fleet. `images`, `imagebase`, `builder` and `imagetrial` build our own images (`hack/images`).
+is real, for tests/fleet. `images`, `imagebase`, `builder` and `imagetrial` build our own images (`hack/images`);
+`earlier` finds the version before in the history, and builds that one's.
 """

@@ -87,11 +87,12 @@ def _e2e(arguments: argparse.Namespace) -> int:
     if arguments.if_cached and (reason := _hindrance(arguments.folder)):
         print(f"the real node is skipped: {reason}")
         return 0
+    before = trial.earlier_version(os.environ, _say, arguments.if_cached)
     node = _node(arguments)
     node.up(None)
     try:
-        trial.bring_images(node, os.environ, _say)
-        status = trial.run_tests(node, os.environ, _say, arguments.rest)
+        trial.bring_images(node, os.environ, _say, before)
+        status = trial.run_tests(node, os.environ, _say, before, arguments.rest)
         if status:
             node.dump(FAILED_TRIAL)
             _say(f"pytest ended with status {status}; what pods and servers said is in {FAILED_TRIAL}")
@@ -127,7 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "how it stands; status 0 if ready"),
         ("programs", _programs, "build every program that a cluster needs, and print where they are"),
         ("images", _images, "build our images and KubeRay's, and bring them into the cluster if it runs"),
-        ("e2e", _e2e, "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall; down"),
+        (
+            "e2e",
+            _e2e,
+            "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall, then the version before and its upgrade; down",
+        ),
         (
             "fleet",
             _fleet,

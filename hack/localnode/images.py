@@ -7,7 +7,7 @@ named by a hash of all that it is built from, so that nothing at all is done whe
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localnode.builder import Builder, Say, pip_settings
@@ -27,11 +27,16 @@ class Image:
     name: str
     dockerfile: str
     target: str
+    tag: str = TAG
 
     @property
     def reference(self) -> str:
         """What it is called in a pod."""
-        return f"localhost/velum/{self.name}:{TAG}"
+        return f"localhost/velum/{self.name}:{self.tag}"
+
+    def tagged(self, tag: str) -> "Image":
+        """The same by another tag."""
+        return replace(self, tag=tag)
 
 
 IMAGES = (
@@ -73,8 +78,19 @@ def build(
     return archives
 
 
+def unbuilt(environment: Mapping[str, str], images: Sequence[Image] = IMAGES, root: Path = ROOT) -> list[str]:
+    """Names of the images that the cache lacks: minutes of building, each."""
+    place = folder(environment)
+    return [image.reference for image in images if not _archive(place, image, root).exists()]
+
+
 def _archive(place: Path, image: Image, root: Path) -> Path:
-    return place / f"{image.name}-{key(image, root)}.tar"
+    return place / f"{_stem(image)}.{key(image, root)}.tar"
+
+
+def _stem(image: Image) -> str:
+    """What the files of all builds of an image begin with, and of no other image."""
+    return f"{image.name}.{image.tag}"
 
 
 def key(image: Image, root: Path = ROOT) -> str:
@@ -111,7 +127,7 @@ def _build(builder: Builder, image: Image, archive: Path, environment: Mapping[s
             *("build", "--layers", "--isolation=chroot", f"--build-arg=BASE={made_on}", *flags),
             *("--file", root / image.dockerfile, "--target", image.target, "--tag", image.reference, root),
         )
-    older = sorted(archive.parent.glob(f"{image.name}-*.tar*"), key=lambda each: each.stat().st_mtime)
+    older = sorted(archive.parent.glob(f"{_stem(image)}.*.tar*"), key=lambda each: each.stat().st_mtime)
     for each in older[:-1]:  # the last one may be being read
         each.unlink()
     unfinished = archive.with_suffix(".tar.part")

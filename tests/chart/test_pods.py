@@ -234,7 +234,7 @@ class TestRay:
         group = groups["a100"]
         spec = group["template"]["spec"]
         worker = spec["containers"][0]
-        assert worker["image"] == "velum/worker:0.1.0-cuda"
+        assert worker["image"] == "velum/worker:0.2.0-cuda"
         assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
         assert worker["resources"]["requests"]["nvidia.com/gpu"] == 1
         assert group["rayStartParams"]["num-gpus"] == "1"

@@ -39,9 +39,9 @@ def cluster() -> Cluster:
     return Cluster(kubeconfig, folder / "programs", Path(os.environ["VELUM_HELM"]), volume)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rest(cluster: Cluster) -> Iterator[Rest]:
-    """The REST API at the Service's cluster IP, which this machine reaches."""
+    """The REST API at the Service's cluster IP, which this machine reaches. Each installation has another."""
     found = Rest(f"http://{cluster.get('service', 'velum-ingress')['spec']['clusterIP']}")
     yield found
     found.http.close()

@@ -3,68 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
-import time
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-import cv2
 import httpx
-import numpy as np
 import pytest
 import yaml
 
 from support.clusterkit import PARTS, RELEASE, Cluster, Rest, until
+from support.release import FIRST_REPLICA_S, ROOT, VALUES, another_ray_takes_over, ids, install, is_hidden, upgrade
 from velum_ingress.schemas import Task
 
-ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "velum"
-VALUES = Path(__file__).with_name("values.yaml")
 SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
-FIRST_REPLICA_S = 600  # the worker's pod, Ray, the pack: a minute on an idle machine
-
-
-def _ids(answers: Iterable[httpx.Response]) -> list[str]:
-    names = []
-    for answer in answers:
-        assert answer.status_code in {200, 202}, answer.text
-        names.append(answer.json()["id"])
-    return names
-
-
-def _is_hidden(rest: Rest, task: dict[str, Any], picture: bytes) -> None:
-    """The first face of the sample picture has other pixels, and the sky has not."""
-    answer = rest.download(task["anonymised_link"])
-    assert answer.status_code == 200, answer.text
-    before, after = (
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (picture, answer.content)
-    )
-    assert before.shape == after.shape
-    changed = np.abs(before.astype(int) - after.astype(int)).mean(axis=2)
-    assert changed[240:310, 160:220].mean() > 8
-    assert changed[:40].mean() < 3
 
 
 def test_helm_installs_it(cluster: Cluster) -> None:
-    for left in cluster.volume.iterdir():  # of a run before this one in the same cluster
-        shutil.rmtree(left)
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "velum-e2e"},
-        "spec": {
-            "capacity": {"storage": "5Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "hostPath": {"path": str(cluster.volume)},
-            "persistentVolumeReclaimPolicy": "Retain",
-        },
-    }
-    cluster.kubectl("apply", "-f", "-", given=json.dumps(volume))
-    cluster.helm("install", RELEASE, CHART, "--create-namespace", "-f", VALUES, "--wait", "--timeout=10m")
-    for name in ("velum-operator", "velum-ingress", "kuberay-operator"):
-        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s", timeout=320)
+    install(cluster)
 
 
 def test_kuberay_brings_up_a_head_and_no_worker(cluster: Cluster) -> None:
@@ -134,7 +88,7 @@ def test_the_rest_api_hides(
     Task.model_validate(task)
     assert (task["status"], task["error"]) == ("done", None)
     if kind == "picture":
-        _is_hidden(rest, task, picture)
+        is_hidden(rest, task, picture)
     else:
         film = rest.download(task["anonymised_link"])
         assert film.headers["content-type"] == "video/mp4"
@@ -158,9 +112,9 @@ def rest_calls(calls: Rest) -> list[dict[str, Any]]:
 
 
 def test_an_upgrade_keeps_running_tasks(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes) -> None:
-    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(5))])
+    names = ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(5))])
     change = ["--set=operator.logLevel=debug", "--set=ingress.logLevel=debug", "--set=ingress.replicas=3"]
-    cluster.helm("upgrade", RELEASE, CHART, "-f", VALUES, *change, "--wait", "--timeout=10m")
+    upgrade(cluster, "-f", ROOT / VALUES, *change)
     assert [rest.ended(name)["status"] for name in names] == ["done"] * len(names)
     assert len(cluster.pods("ingress")) == 3
 
@@ -168,35 +122,16 @@ def test_an_upgrade_keeps_running_tasks(cluster: Cluster, rest: Rest, picture: b
 def test_another_ray_takes_over_and_loses_nothing(
     cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes
 ) -> None:
-    """As with a new worker image: KubeRay starts a second Ray cluster beside the first, and then removes that one."""
-
-    def active() -> str:
-        status = cluster.get("rayservice", "velum").get("status", {})
-        return str(status.get("activeServiceStatus", {}).get("rayClusterName", ""))
-
-    before, heads = active(), cluster.pods("head")
-    assert before
-    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(4))])
-    until(lambda: rest.task(names[0])["status"] == "processing", FIRST_REPLICA_S, "the video does not begin")
+    """KubeRay starts a second Ray cluster beside the first, and then removes that one."""
     change = ["--set=ray.head.extraEnv[0].name=STEP,ray.head.extraEnv[0].value=upgraded,ray.deletionDelaySeconds=5"]
-    cluster.helm("upgrade", RELEASE, CHART, "--reset-then-reuse-values", *change, "--wait", "--timeout=10m")
-
-    def taken_over() -> bool:  # with work that arrives all the while
-        names.extend(_ids([rest.post(picture, "face=true", True)]))
-        time.sleep(2)
-        return active() not in {before, ""}
-
-    until(taken_over, 600, "no second Ray cluster serves")
-    until(lambda: not set(heads) & set(cluster.pods("head")), 300, "the first Ray cluster stays")
-    names += _ids(rest.post(picture, "face=true", True) for _ in range(3))
-    documents = [rest.ended(name, 900) for name in names]
-    assert {document["status"] for document in documents} == {"done"}, documents
-    _is_hidden(rest, documents[-1], picture)
+    another_ray_takes_over(
+        cluster, rest, picture, long_clip, lambda: upgrade(cluster, "--reset-then-reuse-values", *change)
+    )
 
 
 def test_work_brings_a_second_worker(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes) -> None:
-    films = _ids(rest.post(long_clip, "face=true", True) for _ in range(4))
-    names = films + _ids(rest.post(picture, "face=true", True) for _ in range(20))
+    films = ids(rest.post(long_clip, "face=true", True) for _ in range(4))
+    names = films + ids(rest.post(picture, "face=true", True) for _ in range(20))
 
     def two_or_nothing_left() -> bool:
         return len(cluster.pods("worker")) == 2 or all(rest.task(name)["status"] == "done" for name in films)
@@ -209,7 +144,7 @@ def test_work_brings_a_second_worker(cluster: Cluster, rest: Rest, picture: byte
 @pytest.mark.parametrize("part", ["ingress", "operator", "worker", "head", "kuberay"])
 def test_killing_a_pod_loses_nothing(cluster: Cluster, rest: Rest, picture: bytes, long_clip: bytes, part: str) -> None:
     """Tasks are accepted before, while and after every pod of this kind is killed; all of them end well."""
-    names = _ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(4))])
+    names = ids([rest.post(long_clip, "face=true", True), *(rest.post(picture, "face=true", True) for _ in range(4))])
     until(lambda: any(rest.task(name)["status"] == "processing" for name in names), FIRST_REPLICA_S, "nothing runs")
     answers: list[httpx.Response] = []
     sender = threading.Thread(target=lambda: answers.extend(rest.post(picture, "face=true", True) for _ in range(8)))
@@ -218,10 +153,10 @@ def test_killing_a_pod_loses_nothing(cluster: Cluster, rest: Rest, picture: byte
     assert victims
     cluster.kubectl("delete", "pod", *victims, "--force", "--grace-period=0", timeout=180)
     sender.join()
-    names += _ids(answers)
+    names += ids(answers)
     documents = [rest.ended(name, 900) for name in names]
     assert [document["status"] for document in documents] == ["done"] * 13, documents
-    _is_hidden(rest, documents[1], picture)
+    is_hidden(rest, documents[1], picture)
     if part != "worker":  # those go when there is no work
         until(lambda: bool(set(cluster.pods(part)) - set(victims)), 300, f"no new {part}")
 
@@ -237,7 +172,7 @@ def test_a_drain_spares_the_service_and_loses_nothing(cluster: Cluster, rest: Re
         with pytest.raises(AssertionError, match=r"disruption budget|global timeout"):
             cluster.kubectl("drain", "velum-node", selected, "--delete-emptydir-data", "--timeout=40s")
         assert set(cluster.pods("operator")) != set(before)
-        names = _ids(rest.post(picture, "face=true", True) for _ in range(3))
+        names = ids(rest.post(picture, "face=true", True) for _ in range(3))
         assert {rest.task(name)["status"] for name in names} == {"queued"}
     finally:
         cluster.kubectl("uncordon", "velum-node")
@@ -245,7 +180,7 @@ def test_a_drain_spares_the_service_and_loses_nothing(cluster: Cluster, rest: Re
 
 
 def test_a_running_video_is_suspended_and_goes_on(cluster: Cluster, rest: Rest, long_clip: bytes) -> None:
-    (name,) = _ids([rest.post(long_clip, "face=true", True)])
+    (name,) = ids([rest.post(long_clip, "face=true", True)])
     until(lambda: rest.task(name)["status"] == "processing", FIRST_REPLICA_S, "it does not begin")
     cluster.kubectl("patch", "anontask", name, "--type=merge", "-p", '{"spec": {"suspend": true}}')
     cluster.kubectl("wait", f"anontask/{name}", "--for=condition=Suspended", "--timeout=120s", timeout=140)

@@ -10,9 +10,9 @@ import pytest
 
 from support.clusterkit import NAMESPACE, Cluster, Rest, until
 from support.probes import Place, create, listener, namespace
+from support.release import FIRST_REPLICA_S
 
 ELSEWHERE = "strangers"
-FIRST_REPLICA_S = 600
 RAY = {8000: "Serve", 8265: "dashboard", 6379: "GCS", 10001: "client"}
 _LISTENS = """
 import json

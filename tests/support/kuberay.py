@@ -71,7 +71,7 @@ def group(name: str = "cpu", most: int = 2, resources: dict[str, Any] | None = N
 
 
 def pod(name: str, resources: dict[str, Any] | None = None) -> dict[str, Any]:
-    container = {"name": name, "image": "velum/worker:0.1.0", "resources": resources or {}}
+    container = {"name": name, "image": "velum/worker:0.2.0", "resources": resources or {}}
     return {"spec": {"containers": [container]}}
 
 

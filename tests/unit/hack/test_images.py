@@ -121,7 +121,7 @@ def test_what_did_not_change_is_not_built(tree: Path, tmp_path: Path) -> None:
     """No builder is asked for: neither root nor buildah is needed for images that are there."""
     environment = {"VELUM_CACHE": str(tmp_path / "cache"), "PATH": ""}
     image = images.IMAGES[0]
-    archive = images.folder(environment) / f"operator-{images.key(image, tree)}.tar"
+    archive = images.folder(environment) / f"operator.dev.{images.key(image, tree)}.tar"
     archive.parent.mkdir(parents=True)
     archive.touch()
     assert images.build(environment, print, [image], tree) == {"localhost/velum/operator:dev": archive}
