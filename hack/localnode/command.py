@@ -131,7 +131,8 @@ def _parser() -> argparse.ArgumentParser:
         (
             "e2e",
             _e2e,
-            "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall, then the version before and its upgrade; down",
+            "up, images, then tests/node against the cluster: install, use, kill, upgrade, uninstall, and again from "
+            "the version before; down",
         ),
         (
             "fleet",
