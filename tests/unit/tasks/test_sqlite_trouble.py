@@ -205,6 +205,27 @@ class TestTrouble:
         with closing(sqlite3.connect(path)) as newer:
             assert newer.execute("PRAGMA user_version").fetchone() == (99,)
 
+    async def test_what_a_newer_version_wrote_hides_no_other(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with SqliteStore(path) as store:
+            strange, plain = await made(store), await made(store)
+            await store.put_model("strange", model_spec())
+            default = await store.put_model("default", model_spec())
+            with closing(sqlite3.connect(path)) as newer:
+                newer.execute('UPDATE records SET status = \'{"phase": "Dreaming"}\' WHERE name = ?', (strange.name,))
+                newer.execute("UPDATE records SET spec = '{}' WHERE name = 'strange'")
+                newer.commit()
+            assert (await store.list()).tasks == (plain,)
+            assert await store.list_models() == (default,)
+            with pytest.raises(Unavailable, match=f"AnonymizationTask {strange.name} cannot be read by this version"):
+                await store.get(strange.name)
+            with pytest.raises(Unavailable, match="AnonymizationModel strange cannot be read by this version"):
+                await store.get_model("strange")
+            assert f"AnonymizationTask {strange.name} cannot be read" in caplog.text
+            repaired = await store.put_model("strange", model_spec())
+            assert await store.get_model("strange") == repaired
+
     async def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         put(tmp_path / "data", b"a file")
         async with SqliteStore(tmp_path / "data" / "tasks.db") as store:

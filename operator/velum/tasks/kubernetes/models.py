@@ -5,6 +5,8 @@ from velum.api.model import AnonymizationModel, ModelSpec, ModelStatus
 from velum.errors import AlreadyExists, Conflict, NotFound
 from velum.tasks.kubernetes.bodies import merge_patch
 from velum.tasks.kubernetes.collection import Collection, Json
+from velum.tasks.kubernetes.refusals import PART
+from velum.tasks.reading import parse, readable
 
 TRIES = 5
 """Times a change is tried anew because somebody else was faster: more in a row means a fight, which is an error."""
@@ -13,9 +15,7 @@ TRIES = 5
 async def listed(models: Collection) -> tuple[AnonymizationModel, ...]:
     """Return all models by name. There are a handful, so one page holds them."""
     page = await models.page({})
-    return tuple(
-        sorted((AnonymizationModel.model_validate(item) for item in page["items"] or ()), key=lambda m: m.name)
-    )
+    return tuple(sorted(readable(page["items"] or (), _parsed), key=lambda model: model.name))
 
 
 async def put(models: Collection, name: str, spec: ModelSpec) -> AnonymizationModel:
@@ -24,12 +24,12 @@ async def put(models: Collection, name: str, spec: ModelSpec) -> AnonymizationMo
     for _ in range(TRIES):
         try:
             old = await models.get(name)
-            if AnonymizationModel.model_validate(old).spec == spec:
-                return AnonymizationModel.model_validate(old)
-            return AnonymizationModel.model_validate(await models.replace(name, {**old, "spec": spec.wire()}))
+            if (model := _parsed(old)).spec == spec:
+                return model
+            return _parsed(await models.replace(name, {**old, "spec": spec.wire()}))
         except NotFound:
             try:
-                return AnonymizationModel.model_validate(await models.create({**body, "spec": spec.wire()}))
+                return _parsed(await models.create({**body, "spec": spec.wire()}))
             except AlreadyExists:
                 continue
         except Conflict:
@@ -43,4 +43,8 @@ async def write_status(models: Collection, model: AnonymizationModel, status: Mo
         "metadata": {"resourceVersion": model.metadata.resource_version},
         "status": merge_patch(model.status.wire(), status.wire()),
     }
-    return AnonymizationModel.model_validate(await models.patch(model.name, patch, subresource="status"))
+    return _parsed(await models.patch(model.name, patch, subresource="status"))
+
+
+def _parsed(item: Json) -> AnonymizationModel:
+    return parse(item, AnonymizationModel, PART)

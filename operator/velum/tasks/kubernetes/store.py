@@ -5,23 +5,22 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Literal, Self
-
-from pydantic import ValidationError
 
 from velum.api.meta import API_VERSION, FINALIZER, KEEP_FILES, PURGE_FILES
 from velum.api.model import AnonymizationModel, ModelSpec, ModelStatus
 from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask, TaskSpec
 from velum.clock import Clock, SystemClock
-from velum.errors import Conflict, InvalidInput, NotFound, Unavailable, VelumError
+from velum.errors import Conflict, InvalidInput, NotFound, VelumError
 from velum.tasks.kubernetes import bodies, models, secrets
 from velum.tasks.kubernetes.collection import METADATA_ONLY, Collection, Json
 from velum.tasks.kubernetes.refusals import PART, Expired
-from velum.tasks.kubernetes.watching import Resource, Watching
+from velum.tasks.kubernetes.watching import Watching
 from velum.tasks.phases import UNFINISHED
+from velum.tasks.reading import Resource, parse, readable
 from velum.tasks.secret import with_secret
 from velum.tasks.store import PAGE, ModelEvent, SecretHeader, TaskEvent, TaskPage
 
@@ -95,7 +94,8 @@ class KubernetesStore:
             raise InvalidInput(
                 "cursor", f"is not one that a list returned; start again without it ({error})"
             ) from error
-        return TaskPage(tuple(_readable(page["items"] or ())), page["metadata"].get("continue") or None)
+        tasks = readable(page["items"] or (), lambda item: _parsed(item, AnonymizationTask))
+        return TaskPage(tuple(tasks), page["metadata"].get("continue") or None)
 
     async def count_unfinished(self) -> int:
         """Return how many tasks wait or run."""
@@ -221,17 +221,4 @@ def _at(task: AnonymizationTask) -> Json:
 
 
 def _parsed(item: Json, kind: type[Resource]) -> Resource:
-    try:
-        return kind.model_validate(item)
-    except ValidationError as error:
-        name = item.get("metadata", {}).get("name")
-        raise Unavailable(PART, f"{kind.__name__} {name} cannot be read by this version of Velum: {error}") from error
-
-
-def _readable(items: Sequence[Json]) -> Iterator[AnonymizationTask]:
-    """Yield what this version can read: one strange task must not hide the others."""
-    for item in items:
-        try:
-            yield _parsed(item, AnonymizationTask)
-        except Unavailable as error:
-            log.warning("%s", error)
+    return parse(item, kind, PART)

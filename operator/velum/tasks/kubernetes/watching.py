@@ -12,20 +12,16 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-from pydantic import ValidationError
-
-from velum.api.model import AnonymizationModel
-from velum.api.task import AnonymizationTask
 from velum.errors import Unavailable
 from velum.tasks.kubernetes.collection import Collection, Json
 from velum.tasks.kubernetes.refusals import PART, Expired
+from velum.tasks.reading import Resource, parse
 from velum.tasks.store import PAGE
 
 log = logging.getLogger(__name__)
 
-Resource = TypeVar("Resource", AnonymizationTask, AnonymizationModel)
 
 WATCH_SECONDS = (240, 300)
 """How long one watch lasts: below the five minutes at which many proxies cut; spread, so that not all end at once."""
@@ -146,10 +142,9 @@ class Watching(Generic[Resource]):
 
     def _learn(self, item: Json) -> list[Change[Resource]]:
         try:
-            resource = self._kind.model_validate(item)
-        except ValidationError as error:
-            name = item["metadata"]["name"]
-            log.warning("%s %s cannot be read by this version of Velum: %s", self._kind.__name__, name, error)
+            resource = parse(item, self._kind, PART)
+        except Unavailable as error:
+            log.warning("%s", error)
             return []
         old = self._known.get(resource.name)
         if old is not None and old.metadata.resource_version == resource.metadata.resource_version:

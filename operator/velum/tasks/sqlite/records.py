@@ -7,16 +7,15 @@ record's resource version, which makes compare-and-swap one `WHERE seq = ?`, and
 import json
 import sqlite3
 import uuid
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from velum.api.meta import rfc3339
-from velum.api.model import AnonymizationModel
-from velum.api.task import AnonymizationTask
 from velum.clock import Clock
 from velum.errors import Conflict, NotFound
+from velum.tasks.reading import Resource, parse
+from velum.tasks.sqlite.migrations import PART
 
 Kind = Literal["task", "model"]
-Resource = TypeVar("Resource", AnonymizationTask, AnonymizationModel)
 
 TOMBSTONES_KEPT = 10_000
 """More deletions than a living reader can be behind: it looks fifty times a second."""
@@ -119,8 +118,8 @@ def remove(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
 
 
 def resource(row: sqlite3.Row, kind: type[Resource]) -> Resource:
-    """Return the row as a task or a model."""
-    return kind.model_validate(
+    """Return the row as a task or a model. Raises Unavailable when this version cannot read it."""
+    return parse(
         {
             "metadata": {
                 "name": row["name"],
@@ -135,5 +134,7 @@ def resource(row: sqlite3.Row, kind: type[Resource]) -> Resource:
             },
             "spec": json.loads(row["spec"]),
             "status": json.loads(row["status"]),
-        }
+        },
+        kind,
+        PART,
     )

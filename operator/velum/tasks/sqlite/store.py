@@ -12,9 +12,10 @@ from velum.api.status import Phase, TaskStatus
 from velum.api.task import AnonymizationTask, TaskSpec
 from velum.clock import Clock, SystemClock
 from velum.errors import NotFound, VelumError
+from velum.tasks.reading import Resource, readable
 from velum.tasks.sqlite import changes, paging, records
 from velum.tasks.sqlite.database import BUSY_SECONDS, Database, Work
-from velum.tasks.sqlite.records import Resource, resource
+from velum.tasks.sqlite.records import resource
 from velum.tasks.sqlite.tail import Tail
 from velum.tasks.store import ModelEvent, SecretHeader, TaskEvent, TaskPage
 
@@ -64,7 +65,7 @@ class SqliteStore:
         """Return tasks in order of creation; `phases` keeps only those. Raises InvalidInput for a bad cursor."""
         after = paging.position(cursor)
         rows, cursor = await self._database.read(lambda connection: paging.page(connection, phases, limit, after))
-        return TaskPage(tuple(resource(row, AnonymizationTask) for row in rows), cursor)
+        return TaskPage(tuple(readable(rows, lambda row: resource(row, AnonymizationTask))), cursor)
 
     async def count_unfinished(self) -> int:
         """Return how many tasks wait or run."""
@@ -173,7 +174,7 @@ class SqliteStore:
         """Return all models by name."""
         where = "WHERE kind = 'model' ORDER BY name"
         rows = await self._database.read(lambda connection: records.read_all(connection, where))
-        return tuple(resource(row, AnonymizationModel) for row in rows)
+        return tuple(readable(rows, lambda row: resource(row, AnonymizationModel)))
 
     async def put_model(self, name: str, spec: ModelSpec) -> AnonymizationModel:
         """Create the model or replace its spec. Raises InvalidInput for a bad name."""

@@ -15,8 +15,6 @@ import sqlite3
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from velum.api.model import AnonymizationModel
 from velum.api.task import AnonymizationTask
 from velum.errors import Unavailable
@@ -175,8 +173,8 @@ class Tail:
     def _learn(self, row: sqlite3.Row) -> None:
         try:
             record = _parse(row)
-        except ValidationError as error:
-            log.warning("%s %s cannot be read by this version of Velum: %s", row["kind"], row["name"], error)
+        except Unavailable as error:
+            log.warning("%s", error)
             return
         old = self._known.get((row["kind"], row["name"]))
         if old is not None and old.metadata.resource_version == record.metadata.resource_version:
