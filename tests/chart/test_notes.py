@@ -40,6 +40,11 @@ class TestWarnings:
     def test_what_will_not_work_is_said(self, helm: Helm, flags: list[str], words: str) -> None:
         assert words in notes(helm, *flags)
 
+    def test_an_ingress_with_tls_wants_no_endpoint(self, helm: Helm) -> None:
+        hosts = "--set=expose.ingress.hosts={a.example},expose.ingress.tls[0].hosts={a.example}"
+        assert "settings.api.endpoint" in notes(helm, NGINX)
+        assert "settings.api.endpoint" not in notes(helm, NGINX, hosts)
+
     @pytest.mark.parametrize("values", ["s3", "external-ray"])
     def test_where_all_is_well_there_is_none(self, helm: Helm, values: str) -> None:
         text = notes(helm, "--values", CI / f"{values}-values.yaml", "--set=kuberay.enabled=true")

@@ -148,12 +148,34 @@ class TestSettings:
         given = {"limit": {"upload_bytes": 2147483648, "sync_seconds": 1.5}, "api": {"endpoint": 'http://a/"b"\\'}}
         file = tmp_path / "values.yaml"
         file.write_text(yaml.safe_dump({"settings": given}))
-        rendered = helm.objects("--values", OK, "--values", file)
-        config = helmchart.named(rendered, "ConfigMap", "velum-config")["data"]["config.toml"]
-        tables: Any = tomllib.loads(config)
+        tables = _config(helm, "--values", str(file))
         assert tables["limit"] == {"upload_bytes": 2147483648, "sync_seconds": 1.5}
         assert isinstance(tables["limit"]["upload_bytes"], int)
         assert tables["api"]["endpoint"] == 'http://a/"b"\\'
+
+    @pytest.mark.parametrize(
+        ("given", "endpoint"),
+        [
+            ({"hosts": ["a.example"], "tls": [{"hosts": ["a.example"]}]}, "https://a.example"),
+            ({"hosts": ["a.example"], "tls": [{"hosts": ["a.example"]}], "path": "/hide/"}, "https://a.example/hide"),
+            ({"hosts": ["a.example"]}, None),
+            ({"hosts": ["a.example", "b.example"], "tls": [{"hosts": ["a.example", "b.example"]}]}, None),
+            ({"hosts": ["a.example"], "tls": [{"hosts": ["b.example"]}]}, None),
+            ({"hosts": ["a.example"], "tls": [{"secretName": "any"}]}, None),
+        ],
+    )
+    def test_links_begin_with_the_only_address_that_there_is(
+        self, helm: Helm, given: helmchart.Json, endpoint: str | None
+    ) -> None:
+        exposed = f"--set-json=expose.ingress={json.dumps({'enabled': True, **given})}"
+        assert _config(helm, exposed)["api"].get("endpoint") == endpoint
+        own = _config(helm, exposed, "--set=settings.api.endpoint=https://own.example")
+        assert own["api"]["endpoint"] == "https://own.example"
+
+
+def _config(helm: Helm, *flags: str) -> dict[str, Any]:
+    rendered = helm.objects("--values", OK, *flags)
+    return tomllib.loads(helmchart.named(rendered, "ConfigMap", "velum-config")["data"]["config.toml"])
 
 
 def _objects(schema: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:

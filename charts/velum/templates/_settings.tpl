@@ -7,6 +7,19 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The address of an Ingress that has one host, and TLS for it: clients cannot know it by another. Else nothing. */}}
+{{- define "velum.exposedUrl" -}}
+{{- with .Values.expose.ingress -}}
+{{- if and .enabled .tls (eq (len .hosts) 1) -}}
+{{- $secured := list -}}
+{{- range .tls }}{{ $secured = concat $secured (.hosts | default list) }}{{ end -}}
+{{- if has (first .hosts) $secured -}}
+https://{{ first .hosts }}{{ trimSuffix "/" .path }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The settings that follow from the chart, by group; `settings` of the values goes over them. */}}
 {{- define "velum.derivedSettings" -}}
 {{- $name := include "velum.fullname" . -}}
@@ -21,6 +34,9 @@ api:
 {{- if .Values.ingress.tls.existingSecret }}
   tls_cert: /etc/velum-tls/tls.crt
   tls_key: /etc/velum-tls/tls.key
+{{- end }}
+{{- with include "velum.exposedUrl" . }}
+  endpoint: {{ . }}
 {{- end }}
 controller:
   namespace: {{ .Release.Namespace }}
