@@ -169,7 +169,7 @@ def _stream(container: OutputContainer, video: Video, encoding: Encoding, thread
     if video.aspect:
         context.sample_aspect_ratio = video.aspect
     if interlaced(encoding, video):
-        context.flags |= Flags.interlaced_dct | Flags.interlaced_me  # which field is first, each frame says itself
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     context.options = options(encoding, video, threads)
     try:
         _open(context)

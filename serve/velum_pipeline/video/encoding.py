@@ -165,6 +165,8 @@ def _x264(video: Video, worst: float, _: int) -> dict[str, str]:
     mastering, light = _mastering(video, _units(50_000), _units(10_000)), _light(video)
     parameters += [f"mastering-display={mastering}"] if mastering else []
     parameters += [f"cll={light}"] if light else []
+    if _in_fields(video):  # frames say it themselves, but FFmpeg tells x264 of a change only from the next one on
+        parameters += ["bff=1" if video.field_order == "bb" else "tff=1"]
     return {"crf_max": f"{worst:g}", "x264-params": ":".join(parameters)}
 
 
@@ -198,8 +200,12 @@ def interlaced(encoding: Encoding, video: Video) -> bool:
 
     Elsewhere interlaced pictures are coded as whole ones: the same samples, at more bits.
     """
+    return encoding.codec == "x264" and _in_fields(video)
+
+
+def _in_fields(video: Video) -> bool:
     lines = 4 if "420" in video.pixel_format else 2
-    return encoding.codec == "x264" and video.field_order in ("tt", "bb") and video.height % lines == 0
+    return video.field_order in ("tt", "bb") and video.height % lines == 0
 
 
 Written = Callable[[Fraction], str]
