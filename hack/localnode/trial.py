@@ -74,5 +74,6 @@ def run_tests(
     if before:
         told["VELUM_EARLIER"] = str(before.tree)
     # One after the other, in the order in which they are written: each step finds the release as the last one left it.
-    argv = [str(pytest), "-n", "0", "-x", "-v", "-p", "no:cacheprovider", "--timeout=1800", "tests/node", *arguments]
+    argv = [str(pytest), "-n", "0", "-x", "-v", "-p", "no:cacheprovider"]
+    argv += ["--timeout=1800", "--override-ini=faulthandler_timeout=2000", "tests/node", *arguments]
     return subprocess.run(argv, cwd=ROOT, env=told, check=False).returncode

@@ -8,6 +8,7 @@ ServeError (a VelumError, so that a command line shows its text instead of a tra
 ├── StageBroke(stage)        a stage failed in a way that nobody foresaw; says which, never what it held
 ├── Withdrawn                the attempt was cancelled while one of its threads still wanted to write
 ├── DetectorBroken           detection failed so often in a row that the replica should be replaced
+├── WorkStuck                nothing is heard of the work on a video: the replica should be replaced
 └── HeadFailed               the private Ray did not start or did not stay; carries the end of its log
 """
 
@@ -66,6 +67,10 @@ class Withdrawn(ServeError):
 
 class DetectorBroken(ServeError):
     """The detectors of this replica no longer work."""
+
+
+class WorkStuck(ServeError):
+    """A thread of this replica hangs, and only the end of the process ends it."""
 
 
 class HeadFailed(ServeError):

@@ -25,15 +25,21 @@ from velum_serve.answering import Document, documents
 from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.attempt import Tools, run_attempt
 from velum_serve.batching import BatchDetector, Item, Pixels
+from velum_serve.errors import WorkStuck
 from velum_serve.reasons import outcome_document
 from velum_serve.source import SourceLimits
 from velum_serve.videos.attempt import Offer, VideoTools
 from velum_serve.videos.cutting import Lengths
 from velum_serve.videos.progress import Told
 from velum_serve.videos.runs import RunOrder, Runs, VideoSettings
+from velum_serve.videos.threads import VideoThreads
 
 MIN_PICTURE_THREADS = 2
 """One picture decodes while another is written, even on one core."""
+
+STUCK_SECONDS = 1800.0
+"""After this long without a sign of life of the work on a video the replica is replaced. Much longer than anything
+takes between two frames, on the slowest processor; attempts go on from the segments that were finished."""
 
 VIDEO_THREADS = 4
 """One is in a run; others read a new video, join a finished one. More videos than that wait for each other."""
@@ -121,15 +127,17 @@ class Replica:
         self._tools = replace(self._tools, videos=replace(self._tools.videos, offers=scale.offers))
 
     def check(self) -> None:
-        """Raise DetectorBroken when this replica should be replaced."""
+        """Raise DetectorBroken, WorkStuck when this replica should be replaced."""
         self.detector.check()
+        if (seconds := self._video_threads.silence()) > STUCK_SECONDS:
+            raise WorkStuck(f"nothing was heard of the work on a video for {seconds:.0f} s")
 
     def _videos(self, storage: Storage, cpus: int, offer: Offer) -> VideoTools:
         arguments = self.arguments
         settings = VideoSettings(
             arguments.codec, arguments.preset, arguments.detect_every, arguments.batch_size, threads=cpus
         )
-        threads = ThreadPoolExecutor(VIDEO_THREADS, "video")
+        threads = self._video_threads = VideoThreads(VIDEO_THREADS)
         return VideoTools(
             storage=storage,
             runs=Runs(storage, self._detect, settings, threads, ThreadPoolExecutor(READ_THREADS, "read")),

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from velum_serve.source import SourceLimits
 from velum_serve.videos.attempt import Offer, VideoTools
 from velum_serve.videos.cutting import Lengths
 from velum_serve.videos.runs import Runs, VideoSettings
+from velum_serve.videos.threads import VideoThreads
 
 FACE_BOX = (20.0, 16.0, 60.0, 64.0)
 
@@ -119,7 +120,7 @@ def video_tools(
 ) -> VideoTools:
     """What a replica would bring for videos; it has three threads of its own, and segments are short."""
     settings = settings or VideoSettings(preset="ultrafast", batch=4)
-    own = ThreadPoolExecutor(3)
+    own = VideoThreads(3)
     runs = Runs(stores, detect, settings, own, own)
     lengths = Lengths(least=8, most=16)
     return VideoTools(stores, runs, settings, ["bright"], own, offer, lengths, **{"segment_frames": 8, **more})

@@ -9,7 +9,6 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +38,7 @@ from velum_serve.videos.progress import Meter, Told
 from velum_serve.videos.result import write_result
 from velum_serve.videos.runs import RunOrder, Runs, SourceAt, VideoSettings
 from velum_serve.videos.runs import Told as ToldFrames
-from velum_serve.videos.threads import in_thread, uninterrupted
+from velum_serve.videos.threads import VideoThreads, in_thread, uninterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class VideoTools:
     runs: Runs
     settings: VideoSettings
     model: Any
-    threads: Executor
+    threads: VideoThreads
     offer: Offer
     lengths: Lengths
     offers: int = 0

@@ -30,7 +30,7 @@ from velum_serve.stages import stage
 from velum_serve.videos.memory import give_back
 from velum_serve.videos.parts import Parts
 from velum_serve.videos.plan import Fence, Plan, load
-from velum_serve.videos.threads import Detect, Stopped, from_thread, in_thread
+from velum_serve.videos.threads import Detect, Stopped, VideoThreads, from_thread, in_thread
 
 PATIENCE_SECONDS = 2.0
 """How long an offered run waits for a replica that has another one in hand. While it waits, Serve counts it as load and
@@ -94,7 +94,7 @@ class Runs:
     """Works on runs, one at a time: a run keeps all cores busy, and two would hold twice the frames in memory."""
 
     def __init__(
-        self, storage: Storage, detect: Detect, settings: VideoSettings, threads: Executor, readers: Executor
+        self, storage: Storage, detect: Detect, settings: VideoSettings, threads: VideoThreads, readers: Executor
     ) -> None:
         self.turn = asyncio.Semaphore(1)
         self._storage = storage

@@ -18,6 +18,10 @@ from velum_pipeline.video.scheduling import ordinary_scheduling
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "avi": "avi", "ts": "mpegts"}
 ENCODER_THREADS = 2
+
+X265 = "log-level=none:pools=none:frame-threads=1"
+"""Quiet, and in one thread: with several x265 4.2 was seen to wait for itself for ever, once in thousands of clips."""
+
 SOUND_RATE = 48000
 HZ = 440
 DATA_STEPS = 5
@@ -79,7 +83,7 @@ def _video_stream(out: Any, clip: Clip, *, default: bool) -> Any:
 def _options(clip: Clip) -> dict[str, str]:
     quick = {
         "libx264": {"preset": "ultrafast", "crf": "12", "g": "10", "bf": "0"},
-        "libx265": {"preset": "ultrafast", "crf": "12", "g": "10", "x265-params": "log-level=none"},
+        "libx265": {"preset": "ultrafast", "crf": "12", "g": "10", "x265-params": X265},
         "libsvtav1": {"preset": "12", "crf": "20", "g": "10"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "15", "b": "0", "g": "10"},
         "libvpx": {"deadline": "realtime", "cpu-used": "8", "b": "800k", "g": "10"},
@@ -90,7 +94,7 @@ def _options(clip: Clip) -> dict[str, str]:
     }.get(clip.codec, {})
     given = dict(clip.options)
     if "x265-params" in given:
-        given["x265-params"] = f"log-level=none:{given['x265-params']}"
+        given["x265-params"] = f"{X265}:{given['x265-params']}"
     return quick | given
 
 

@@ -1,7 +1,9 @@
 """A replica without Ray, with the real detectors of the pack that ships."""
 
+import asyncio
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,14 @@ from typing import Any
 import pytest
 
 from support.serving import order, picture, storage
+from support.videos import made
+from velum_pipeline.errors import CorruptMedia
+from velum_serve import replica as replica_module
 from velum_serve.arguments import ReplicaArguments, ReplicaScale
 from velum_serve.batching import Item
+from velum_serve.errors import WorkStuck
 from velum_serve.replica import Batch, BatchedCall, Replica
+from velum_serve.videos import attempt
 
 
 def one_by_one(batch: Batch) -> BatchedCall:
@@ -57,6 +64,31 @@ async def test_health_tells_what_is_served(replica: Replica) -> None:
             "batches": {},
         },
     )
+    replica.check()
+
+
+async def test_a_codec_that_hangs_has_the_replica_replaced(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x265 was seen to wait for its own threads for ever; it cannot be made to, so that here reading hangs."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        begun.set()
+        ended.wait(20)
+        raise CorruptMedia("it ended after all")
+
+    monkeypatch.setattr(attempt, "probe", hang)
+    stores = storage(tmp_path)
+    await stores.inputs.put("in/a.jpg", made("h264.mp4", tmp_path).read_bytes())
+    answer = asyncio.create_task(replica.answer("POST", "/attempts", body(json.dumps(order().wire()))))
+    assert await asyncio.to_thread(begun.wait, 20)
+    replica.check()
+    monkeypatch.setattr(replica_module, "STUCK_SECONDS", 0.0)
+    with pytest.raises(WorkStuck, match="nothing was heard of the work on a video for"):
+        replica.check()
+    ended.set()
+    assert (await answer)[0] == 200
     replica.check()
 
 
