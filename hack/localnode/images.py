@@ -103,12 +103,12 @@ def key(image: Image, root: Path = ROOT) -> str:
 
 
 def sources(image: Image, root: Path = ROOT) -> list[Path]:
-    """The files that the Dockerfile copies from the repository, for any of its targets; caches of Python are none."""
+    """The files that the Dockerfile copies from the repository, for any of its targets, without compiled ones."""
     files: set[Path] = set()
     for named in copied((root / image.dockerfile).read_text()):
         path = root / named
         files |= set(path.rglob("*")) if path.is_dir() else {path}
-    return sorted(each for each in files if each.is_file() and each.suffix != ".pyc")
+    return sorted(each for each in files if each.is_file() and "__pycache__" not in each.parts)
 
 
 def copied(dockerfile: str) -> Iterator[str]:

@@ -101,7 +101,10 @@ def test_the_key_follows_what_is_copied_and_nothing_else(tree: Path) -> None:
     operator, ingress, _ = images.IMAGES
     before = images.key(operator, tree), images.key(ingress, tree)
     (tree / "README.md").write_text("new")
-    (tree / "operator" / "velum" / "a.pyc").write_bytes(b"new")
+    for place in ("operator/velum", "serve/velum_ingress"):
+        (tree / place / "__pycache__").mkdir()
+        for name in ("a.cpython-311.pyc", "c.f-1.py311.1.nbc"):
+            (tree / place / "__pycache__" / name).write_bytes(b"new")
     assert (images.key(operator, tree), images.key(ingress, tree)) == before
     (tree / "serve" / "velum_ingress" / "c.py").write_text("x = 2\n")
     assert images.key(operator, tree) == before[0]
