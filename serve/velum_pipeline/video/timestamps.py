@@ -28,13 +28,12 @@ VP8_SHOWN = 0x10
 
 @dataclass
 class Packets:
-    """What the packets of a stream say, in order of decoding. corrupt: the pts of those that follow a lost piece."""
+    """What the packets of a stream say, in order of decoding."""
 
     pts: array[int] = field(default_factory=lambda: array("q"))
     dts: array[int] = field(default_factory=lambda: array("q"))
     durations: array[int] = field(default_factory=lambda: array("q"))
     flags: bytearray = field(default_factory=bytearray)
-    corrupt: array[int] = field(default_factory=lambda: array("q"))
     size: int = 0
 
     KEY = 1
@@ -48,8 +47,6 @@ class Packets:
         self.durations.append(packet.duration or 0)
         self.flags.append(self.KEY * packet.is_keyframe | self.HIDDEN * hidden)
         self.size += packet.size
-        if packet.is_corrupt and packet.pts is not None:
-            self.corrupt.append(packet.pts)
 
     def all_keys(self) -> bool:
         """Whether decoding can begin at every packet."""

@@ -20,9 +20,11 @@ from velum_pipeline.video.probe import probe
 from velum_pipeline.video.reader import decoded
 
 Clips = Callable[[str], Path]
-COUNTED = ("tracks.mkv", "h264-film.mkv", "h264-long-gop.mkv", "vp9.webm", "mjpeg.avi", "mpeg4.avi", "h264-bframes.avi",
-           "mpeg2.ts", "h264.ts", "hevc.ts")  # fmt: skip
+COUNTED = ("tracks.mkv", "h264-film.mkv", "h264-long-gop.mkv", "vp9.webm", "mjpeg.avi", "mpeg4.avi",
+           "h264-bframes.avi")  # fmt: skip
+STREAMS = ("mpeg2.ts", "h264.ts", "hevc.ts")
 SEEDS = 8
+MANY = 50
 
 
 def described(data: bytes) -> Video:
@@ -64,6 +66,16 @@ def test_what_is_shown_what_is_skipped_and_what_is_lost_are_all_frames(clip: Cli
         assert video.frames + video.lost == frames, seed
         missing += video.lost
     assert missing > 0
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_of_a_transport_stream_they_mostly_are_and_never_more(clip: Clips, name: str) -> None:
+    whole = clip(name).read_bytes()
+    frames = described(whole).frames
+    counts = [(video.frames, video.lost) for video in (described(hurt(whole, seed)) for seed in range(MANY))]
+    assert max(shown + missing for shown, missing in counts) <= frames
+    assert sum(shown + missing == frames for shown, missing in counts) >= 0.9 * MANY  # noise may hide a frame's head
+    assert sum(shown < frames for shown, _ in counts) > 0.1 * MANY
 
 
 @pytest.mark.parametrize("muxer", ["matroska", "mpegts"])
