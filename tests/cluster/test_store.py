@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from support.apiserver import with_token
+from support.operatorkit import until_async
 from support.samples import model_spec, spec
 from support.storeport import StorePort
 from support.storeport.steps import HEADER, WEBHOOK, Seen, full_status, made, moved, removed
 from velum.api.meta import new_name
 from velum.api.status import Phase
 from velum.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
-from velum.tasks.kubernetes import KubernetesStore, load_client, watching
+from velum.tasks.kubernetes import KubernetesStore, collection, load_client, watching
 from velum.tasks.kubernetes.watching import Watching
+from velum.tasks.store import every
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
+
+BURST = 24
+"""Requests at a time, for a server that takes one."""
 
 Connect = Callable[..., Awaitable[KubernetesStore]]
 
@@ -228,6 +233,25 @@ class TestTrouble:
         with pytest.raises(Unavailable, match=r"not allowed to list anonymizationmodels\.velum\.dev"):
             await reader.list_models()
 
+    async def test_a_server_that_turns_requests_away_is_asked_again(
+        self, connect: Connect, controlplane: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        granted = ("--clusterrole=cluster-admin", f"--serviceaccount={namespace}:busy")
+        controlplane.kubectl("create", "serviceaccount", "busy", "-n", namespace)
+        controlplane.kubectl("create", "rolebinding", "busy", *granted, "-n", namespace)
+        token = controlplane.kubectl("create", "token", "busy", "-n", namespace).strip()
+        store = await connect(kubeconfig=with_token(controlplane.kubeconfig, token, tmp_path / "busy"))
+        controlplane.apply(*_one_at_a_time(namespace, "busy"))
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(collection, "PATIENCE_S", 0.0)
+                await until_async(lambda: _turned_away(store))
+            monkeypatch.setattr(collection, "PATIENCE_S", 60.0)
+            await asyncio.gather(*[made(store) for _ in range(BURST)], first_event(store))
+            assert len([task async for task in every(store)]) == BURST
+        finally:
+            controlplane.kubectl("delete", "flowschemas,prioritylevelconfigurations", "-l", f"for={namespace}")
+
     async def test_a_token_that_is_not_known(self, connect: Connect, controlplane: Any, tmp_path: Path) -> None:
         stranger = await connect(kubeconfig=with_token(controlplane.kubeconfig, "wrong", tmp_path / "stranger"))
         with pytest.raises(Unavailable, match="Unauthorized"):
@@ -282,6 +306,49 @@ async def first_refusal(store: KubernetesStore) -> None:
     """A watch that may list and not watch tries again for ever; this asks once."""
     async with aclosing(store._tasks.stream({"watch": "true"})) as batches:
         await anext(batches)
+
+
+async def first_event(store: KubernetesStore) -> None:
+    async with aclosing(store.watch()) as events:
+        await anext(events)
+
+
+async def _turned_away(store: KubernetesStore) -> bool:
+    """Whether one of many requests at a time was answered with 429."""
+    answers = await asyncio.gather(*[store.check() for _ in range(BURST)], return_exceptions=True)
+    return any(isinstance(each, Unavailable) and "429" in str(each) for each in answers)
+
+
+def _one_at_a_time(namespace: str, account: str) -> list[dict[str, Any]]:
+    """A priority level with room for one request, and the account's flow to it: others get 429 with Retry-After."""
+    metadata = {"name": f"{namespace}-{account}", "labels": {"for": namespace}}
+    api = "flowcontrol.apiserver.k8s.io/v1"
+    limited = {
+        "nominalConcurrencyShares": 0,
+        "lendablePercent": 0,
+        "borrowingLimitPercent": 0,
+        "limitResponse": {"type": "Reject"},
+    }
+    whom = {"kind": "ServiceAccount", "serviceAccount": {"namespace": namespace, "name": account}}
+    what = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
+    return [
+        {
+            "apiVersion": api,
+            "kind": "PriorityLevelConfiguration",
+            "metadata": metadata,
+            "spec": {"type": "Limited", "limited": limited},
+        },
+        {
+            "apiVersion": api,
+            "kind": "FlowSchema",
+            "metadata": metadata,
+            "spec": {
+                "priorityLevelConfiguration": {"name": metadata["name"]},
+                "matchingPrecedence": 100,
+                "rules": [{"subjects": [whom], "resourceRules": [what]}],
+            },
+        },
+    ]
 
 
 def write(file: Path, content: str | None) -> None:

@@ -7,6 +7,8 @@ the connection pool) and speaks JSON itself.
 
 import asyncio
 import json
+import random
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,6 +26,12 @@ ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=150)
 """Bookmarks come about every minute: a watch that is silent for longer hangs on a dead connection."""
 
+PATIENCE_S = 15.0
+"""How long one request is made again to a server that turned it away and said when to come back."""
+
+JITTER = 0.5
+"""Share by which a pause is longer than asked for, at most: requests that were turned away together come back apart."""
+
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _MERGE = "application/merge-patch+json"
@@ -32,7 +40,11 @@ _JSON = "application/json"
 
 
 class Collection:
-    """Objects of one kind. Methods raise the errors of `refusals`, and Unavailable when nothing answers."""
+    """Objects of one kind. Methods raise the errors of `refusals`, and Unavailable when nothing answers.
+
+    A server that is busy, or has just learned a type, turns requests away before it looks at them (429, Retry-After):
+    they are made again, as kubectl does, until `PATIENCE_S` have passed.
+    """
 
     def __init__(
         self, client: Any, *, api: str, resource: str, kind: str, namespace: str, remedy: str = OUR_TYPES
@@ -141,11 +153,17 @@ class Collection:
             url += "?" + urlencode(query)
         headers = {**self._client.default_headers, **headers}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        answer = await self._client.rest_client.request(
-            method, url, headers=headers, body=body, _request_timeout=limits
-        )
-        response: aiohttp.ClientResponse = answer.response
-        return response
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            answer = await self._client.rest_client.request(
+                method, url, headers=dict(headers), body=body, _request_timeout=limits
+            )
+            response: aiohttp.ClientResponse = answer.response
+            pause = _turned_away(response)
+            if pause is None or time.monotonic() + pause > end:
+                return response
+            await response.read()  # its connection is used again
+            await asyncio.sleep(pause)
 
     def _item(self, name: str) -> str:
         return "/" + quote(name, safe="")
@@ -153,6 +171,14 @@ class Collection:
     def _request(self, verb: str, name: str = "", part: str = "") -> Request:
         resource = f"{self._resource}/{part}" if part else self._resource
         return Request(verb, self._kind, resource, self._namespace, name, self._remedy)
+
+
+def _turned_away(answer: aiohttp.ClientResponse) -> float | None:
+    """Return in how many seconds the request may be made again if it was not looked at at all, else None."""
+    after = answer.headers.get("Retry-After", "")
+    if answer.status != 429 or not after.isdecimal():
+        return None
+    return float(after) * random.uniform(1, 1 + JITTER)  # noqa: S311 - jitter, not a secret
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:
